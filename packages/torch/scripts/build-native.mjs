@@ -1,0 +1,232 @@
+/**
+ * Compiles the bridge for one libtorch into `build/<key>/torch.node`.
+ * The finished file is renamed into place and the stamp written last, so an interrupted build is just not there.
+ * Plain JavaScript without dependencies.
+ */
+import { spawn } from 'node:child_process';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import {
+  addonPath,
+  buildKey,
+  currentPath,
+  isBuilt,
+  napiVersion,
+  nativeRoot,
+  readStamp,
+  sourceHash,
+  stampPath,
+} from './addon.mjs';
+import { buildRoot, explainNoLibtorch, findLibtorch, packageRoot } from './libtorch.mjs';
+import { withLock } from './lock.mjs';
+import { findCmake, findCompiler, hasNinja } from './machine.mjs';
+
+/** @import { AddonStamp, BuildOptions, BuildResult, Libtorch } from './toolchain.d.mts' */
+
+/** A build that cannot start or that failed; the message is one line for the user. */
+export class NativeBuildError extends Error {
+  name = 'NativeBuildError';
+}
+
+/**
+ * @param {BuildOptions} options
+ * @returns {Promise<BuildResult>}
+ * @throws {NativeBuildError} naming the first compiler error and the log
+ */
+export async function buildNative({
+  libtorch,
+  source = nativeRoot,
+  root = buildRoot,
+  jobs = 2,
+  log = () => {},
+}) {
+  const key = buildKey(libtorch);
+  const folder = join(root, key);
+  const path = addonPath(key, root);
+  return withLock(join(folder, 'build.lock'), log, async () => {
+    // Checked under the lock: the process waited for may have built the very same.
+    if (isBuilt(libtorch, { source, root })) {
+      makeCurrent(key, root);
+      return { status: 'current', key, path, seconds: 0 };
+    }
+    const started = performance.now();
+    const hash = sourceHash(source);
+    rmSync(stampPath(key, root), { force: true });
+    await compile({ libtorch, source: resolve(source), folder, jobs, log });
+    install(join(folder, 'cmake', 'torch.node'), path);
+    writeDurably(stampPath(key, root), JSON.stringify(makeStamp(libtorch, key, path, hash), null, 2));
+    makeCurrent(key, root);
+    return { status: 'built', key, path, seconds: (performance.now() - started) / 1000 };
+  });
+}
+
+/** @param {Libtorch} libtorch @param {string} key @param {string} path @param {string} hash @returns {AddonStamp} */
+function makeStamp(libtorch, key, path, hash) {
+  const { version, cuda } = libtorch;
+  return { key, path, version, cuda, libtorch, sourceHash: hash, builtAt: new Date().toISOString() };
+}
+
+/** Lets processes started from now on load this build. @param {string} key @param {string} root */
+function makeCurrent(key, root) {
+  const stamp = readFileSync(stampPath(key, root), 'utf8');
+  if (readStamp(currentPath(root))?.key === key && readFileSync(currentPath(root), 'utf8') === stamp) return;
+  writeDurably(currentPath(root), stamp);
+}
+
+/**
+ * @param {{ libtorch: Libtorch, source: string, folder: string, jobs: number, log: (line: string) => void }} options
+ */
+async function compile({ libtorch, source, folder, jobs, log }) {
+  const cmakeFolder = join(folder, 'cmake');
+  const logPath = join(folder, 'build.log');
+  mkdirSync(cmakeFolder, { recursive: true });
+  writeFileSync(logPath, '');
+  log(`compiling the bridge for libtorch ${libtorch.version} (${libtorch.origin}); log: ${logPath}`);
+  await runLogged('cmake', configureArguments(libtorch, source, cmakeFolder), logPath);
+  await runLogged('cmake', ['--build', cmakeFolder, '--parallel', String(jobs)], logPath);
+}
+
+/** @param {Libtorch} libtorch @param {string} source @param {string} cmakeFolder */
+function configureArguments(libtorch, source, cmakeFolder) {
+  const compiler = findCompiler(libtorch.cxxStandard);
+  if (compiler.path === null) throw new NativeBuildError(compiler.reason ?? 'no C++ compiler found');
+  const cmake = findCmake();
+  if (!cmake.found) throw new NativeBuildError(cmake.reason ?? 'cmake not found');
+  /** @type {Record<string, string>} */
+  const settings = {
+    CMAKE_CXX_COMPILER: compiler.path,
+    CMAKE_BUILD_TYPE: 'Release',
+    TLS_INCLUDES: libtorch.includeDirs.join(';'),
+    TLS_LIBRARIES: libtorch.libraries.join(';'),
+    TLS_LIB_DIR: libtorch.libDir,
+    TLS_CXX_STANDARD: String(libtorch.cxxStandard),
+    TLS_CXX11_ABI: libtorch.cxx11Abi ? '1' : '0',
+    TLS_OPENMP: libtorch.openmp ?? '',
+    TLS_NODE_HEADERS: findNodeHeaders(),
+    TLS_NAPI_VERSION: String(napiVersion),
+    TLS_SOURCE: source,
+  };
+  // A cache of another generator or compiler makes CMake stop, so each configuration starts from its own arguments.
+  const generator = hasNinja() ? ['-G', 'Ninja'] : ['-G', 'Unix Makefiles'];
+  discardOtherCache(cmakeFolder, generator[1] ?? '', compiler.path);
+  const definitions = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
+  return ['-S', nativeRoot, '-B', cmakeFolder, ...generator, ...definitions];
+}
+
+/** @param {string} cmakeFolder @param {string} generator @param {string} compiler */
+function discardOtherCache(cmakeFolder, generator, compiler) {
+  const cache = join(cmakeFolder, 'CMakeCache.txt');
+  if (!existsSync(cache)) return;
+  const text = readFileSync(cache, 'utf8');
+  const sameGenerator = text.includes(`CMAKE_GENERATOR:INTERNAL=${generator}\n`);
+  const sameCompiler =
+    text.includes(`CMAKE_CXX_COMPILER:`) &&
+    new RegExp(`^CMAKE_CXX_COMPILER:.*${compiler.replaceAll('+', '\\+')}$`, 'm').test(text);
+  const sameHome = text.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${nativeRoot}\n`);
+  if (sameGenerator && sameCompiler && sameHome) return;
+  rmSync(cmakeFolder, { recursive: true });
+  mkdirSync(cmakeFolder, { recursive: true });
+}
+
+/** @returns {string} the include folder of node-api-headers, found by walking up from this package */
+function findNodeHeaders() {
+  for (let folder = packageRoot; ; folder = dirname(folder)) {
+    const include = join(folder, 'node_modules', 'node-api-headers', 'include');
+    if (existsSync(join(include, 'node_api.h'))) return include;
+    if (folder === dirname(folder))
+      throw new NativeBuildError('node-api-headers is not installed; run: npm ci');
+  }
+}
+
+/**
+ * @param {string} command @param {string[]} args @param {string} logPath
+ * @returns {Promise<void>}
+ */
+function runLogged(command, args, logPath) {
+  const output = openSync(logPath, 'a');
+  return new Promise((done, fail) => {
+    const child = spawn(command, args, { stdio: ['ignore', output, output] });
+    child.once('error', (error) => fail(new NativeBuildError(`${command} does not start: ${error.message}`)));
+    child.once('close', (code, signal) => {
+      if (code === 0) done();
+      else fail(new NativeBuildError(describeFailure(readFileSync(logPath, 'utf8'), logPath, signal)));
+    });
+  }).finally(() => closeSync(output));
+}
+
+const errorLine =
+  /(fatal error|\berror):|undefined reference|CMake Error|cannot find|No space left|[Kk]illed signal/;
+
+/**
+ * @param {string} text of build.log @param {string} logPath @param {string | null} signal
+ * @returns {string}
+ */
+export function describeFailure(text, logPath, signal) {
+  const lines = text.split('\n').map((line) => line.trim());
+  const first = lines.findIndex((line) => errorLine.test(line));
+  const bare = /^CMake Error at .*:$/.test(lines[first] ?? '');
+  const cause =
+    first < 0
+      ? (lines.filter(Boolean).at(-1) ?? 'no output')
+      : lines.slice(first, first + (bare ? 2 : 1)).join(' ');
+  const killed = signal === null ? '' : ` (ended by ${signal})`;
+  return `the native build failed${killed}: ${cause} (whole log: ${logPath})`;
+}
+
+/** @param {string} built @param {string} path */
+function install(built, path) {
+  if (!existsSync(built)) throw new NativeBuildError(`the build ended well but made no ${built}`);
+  const temporary = `${path}.tmp`;
+  copyFileSync(built, temporary);
+  flush(temporary);
+  renameSync(temporary, path);
+}
+
+/** @param {string} path @param {string} text */
+function writeDurably(path, text) {
+  const temporary = `${path}.tmp`;
+  writeFileSync(temporary, text);
+  flush(temporary);
+  renameSync(temporary, path);
+}
+
+/** @param {string} path */
+function flush(path) {
+  const file = openSync(path, 'r+');
+  fsyncSync(file);
+  closeSync(file);
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: { source: { type: 'string' }, jobs: { type: 'string', default: '2' } },
+  });
+  const { chosen, candidates } = findLibtorch();
+  if (chosen === null) throw new NativeBuildError(explainNoLibtorch(candidates));
+  const log = (/** @type {string} */ line) => console.log(line);
+  const options = { libtorch: chosen, jobs: Number(values.jobs), log };
+  const result = await buildNative(
+    values.source === undefined ? options : { ...options, source: values.source },
+  );
+  console.log(`${result.path} (${result.status}, ${result.seconds.toFixed(1)} s)`);
+}
+
+if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  main().catch((error) => {
+    console.error(error instanceof NativeBuildError ? error.message : error);
+    process.exitCode = 1;
+  });
+}

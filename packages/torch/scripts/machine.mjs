@@ -1,0 +1,124 @@
+/**
+ * What the machine offers besides libtorch: compiler, CMake, BLAS, processor, memory, GPU.
+ * Plain JavaScript without dependencies, because it runs before `npm ci`.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { basename, join } from 'node:path';
+import { compareVersions, multiarch } from './libtorch.mjs';
+
+/** @import { Blas, Libtorch, MachineDescription, Tool } from './toolchain.d.mts' */
+
+/** GCC 10 and Clang 10 are the first whose C++20 is enough for current libtorch headers; 9 and 8 do for C++17. */
+const lowestCompiler = { 17: { gcc: '9.0', clang: '8.0' }, 20: { gcc: '10.0', clang: '10.0' } };
+const lowestCmake = '3.18';
+
+/** @param {string} command @param {string[]} args @returns {string | null} standard output, or null if it failed */
+function ask(command, args) {
+  const answer = spawnSync(command, args, { encoding: 'utf8', timeout: 30_000 });
+  return answer.error || answer.status !== 0 ? null : answer.stdout;
+}
+
+/**
+ * The C++ compiler: `CXX` if set, else g++, c++, clang++ in this order (libtorch's OpenMP is GCC's).
+ *
+ * @param {17 | 20} [standard] C++ standard that the libtorch headers ask for
+ * @param {NodeJS.ProcessEnv} [env]
+ * @returns {Tool}
+ */
+export function findCompiler(standard = 17, env = process.env) {
+  const names = env.CXX ? [env.CXX] : ['g++', 'c++', 'clang++'];
+  /** @type {string | null} */
+  let reason = null;
+  for (const name of names) {
+    const text = ask(name, ['--version']);
+    if (text === null) continue;
+    const family = /clang/i.test(text) ? 'clang' : 'gcc';
+    const version = /([0-9]+\.[0-9]+(\.[0-9]+)?)/.exec(text)?.[1] ?? 'unknown';
+    const lowest = lowestCompiler[standard][family];
+    if (version === 'unknown' || compareVersions(version, lowest) >= 0) {
+      return { found: true, path: name, version: `${family} ${version}`, reason: null };
+    }
+    reason = `${name} is ${family} ${version}, but C++${standard} needs ${family} ${lowest} or newer`;
+  }
+  return {
+    found: false,
+    path: null,
+    version: null,
+    reason: reason ?? `no C++ compiler found (tried ${names.join(', ')})`,
+  };
+}
+
+/** @returns {Tool} */
+export function findCmake() {
+  const text = ask('cmake', ['--version']);
+  if (text === null) return { found: false, path: null, version: null, reason: 'cmake not found' };
+  const version = /version ([0-9.]+)/.exec(text)?.[1] ?? '0';
+  const enough = compareVersions(version, lowestCmake) >= 0;
+  const reason = enough ? null : `cmake is ${version}, but ${lowestCmake} or newer is needed`;
+  return { found: enough, path: 'cmake', version, reason };
+}
+
+/** Ninja is faster than make but not needed. @returns {boolean} */
+export function hasNinja() {
+  return ask('ninja', ['--version']) !== null;
+}
+
+/**
+ * The BLAS a libtorch multiplies matrices with. Debian's links to whatever `libblas.so.3` points to, and its default
+ * is the reference BLAS, some fifty times slower than OpenBLAS; Python wheels and archives carry MKL or OpenBLAS inside.
+ *
+ * @param {Pick<Libtorch, 'libDir'>} libtorch
+ * @returns {Blas}
+ */
+export function findBlas({ libDir }) {
+  const systemBlas = join(libDir, 'libblas.so.3');
+  if (!existsSync(systemBlas)) return { name: 'bundled', path: null, slow: false };
+  const path = realpathSync(systemBlas);
+  const name = blasName(path);
+  return { name, path, slow: name === 'reference' };
+}
+
+/** @param {string} path a resolved `libblas.so.3` */
+function blasName(path) {
+  const known = ['openblas', 'mkl', 'blis', 'atlas'];
+  return known.find((name) => path.toLowerCase().includes(name)) ?? 'reference';
+}
+
+/** @returns {MachineDescription} */
+export function describeMachine() {
+  return {
+    platform: process.platform,
+    arch: process.arch,
+    triplet: multiarch(),
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    simd: readSimd(),
+    memoryBytes: totalmem(),
+    freeMemoryBytes: freemem(),
+    gpus: findGpus(),
+  };
+}
+
+/** @returns {string[]} the vector extensions that matter to the kernels, in ascending order */
+function readSimd() {
+  if (process.arch === 'arm64') return ['neon'];
+  if (!existsSync('/proc/cpuinfo')) return [];
+  const flags = new Set(
+    /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.trim().split(' '),
+  );
+  return ['avx', 'avx2', 'fma', 'avx512f', 'avx512_bf16', 'amx_tile'].filter((name) => flags.has(name));
+}
+
+/** @returns {string[]} one name per NVIDIA GPU; the kernel's own list serves where nvidia-smi is absent */
+function findGpus() {
+  const listed = ask('nvidia-smi', ['--query-gpu=name,memory.total', '--format=csv,noheader']);
+  if (listed !== null) return listed.trim().split('\n').filter(Boolean);
+  const folder = '/proc/driver/nvidia/gpus';
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).map((id) => {
+    const information = readFileSync(join(folder, id, 'information'), 'utf8');
+    return /^Model:\s*(.*)$/m.exec(information)?.[1] ?? basename(id);
+  });
+}

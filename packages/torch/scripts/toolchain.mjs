@@ -1,0 +1,26 @@
+/** The package's `./toolchain` entry: finding libtorch and the tools, building the bridge, choosing what to load. */
+export {
+  addonPath,
+  buildKey,
+  chooseAddon,
+  currentPath,
+  isBuilt,
+  napiVersion,
+  nativeRoot,
+  readStamp,
+  sourceHash,
+  stampPath,
+} from './addon.mjs';
+export {
+  buildRoot,
+  compareVersions,
+  explainNoLibtorch,
+  findLibtorch,
+  inspectLibtorch,
+  minimumTorch,
+  multiarch,
+  packageRoot,
+  readTorchPreference,
+  torchPreferencePath,
+} from './libtorch.mjs';
+export { describeMachine, findBlas, findCmake, findCompiler, hasNinja } from './machine.mjs';
