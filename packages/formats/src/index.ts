@@ -1,1 +1,45 @@
-export {};
+export { type ByteSource, blobSource, bytesSource } from './byte-source.js';
+export * from './closest-name.js';
+export {
+  type LanguageModelConfig,
+  languageModelSchema,
+  type TrainingConfig,
+  trainingSchema,
+} from './config.js';
+export {
+  asTypedArray,
+  elementBytes,
+  fromFloat32,
+  isSafetensorsDtype,
+  SAFETENSORS_DTYPES,
+  type SafetensorsDtype,
+  type TensorArray,
+  type TensorEntry,
+  toFloat32,
+} from './dtypes.js';
+export * from './metrics.js';
+export * from './safetensors.js';
+export { SafetensorsError, type SafetensorsErrorCode } from './safetensors-error.js';
+// The building blocks have everyday names (`number`, `object`): they come under one.
+export * as schema from './schema.js';
+export {
+  ConfigError,
+  describe,
+  type FieldDescription,
+  type Infer,
+  type ObjectSchema,
+  parseConfig,
+  parseConfigText,
+  type Schema,
+} from './schema.js';
+export {
+  bfloat16BitsToFloat32,
+  float8E4M3BitsToFloat32,
+  float8E5M2BitsToFloat32,
+  float32ToBFloat16Bits,
+  float32ToFloat8E4M3Bits,
+  float32ToFloat8E5M2Bits,
+  float32ToHalfBits,
+  halfBitsToFloat32,
+} from './small-floats.js';
+export { encodeFileVersion, encodeScalars } from './tensorboard.js';
