@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DataError } from './errors.js';
+import { listTextFiles } from './text-files.js';
+
+/** The text of the default corpus, which needs no download. */
+export interface EmbeddedText {
+  readonly bytes: Buffer;
+  readonly sha256: string;
+  readonly files: number;
+  /** Files whose content an earlier file had already. */
+  readonly duplicates: number;
+  /** `name@version` of every package that was read. */
+  readonly packages: readonly string[];
+}
+
+// A list, not whatever node_modules holds: packages for one platform only would make the text differ between machines.
+const packageNames = [
+  '@types/node',
+  '@types/yauzl',
+  'chai',
+  'commander',
+  'fast-check',
+  'lightningcss',
+  'postcss',
+  'rolldown',
+  'tinybench',
+  'typescript',
+  'vite',
+  'vitest',
+  'yauzl',
+];
+
+/** What a proper installation gives is about four times this. */
+const leastEmbeddedBytes = 2_000_000;
+
+/**
+ * Gathers the declaration files and Markdown documents of the packages this project depends on, sorted by package
+ * and path, each content once, a newline between. Licence texts are left out: dozens of equal paragraphs would
+ * flatter every model. Throws DataError when less than 2 MB are found.
+ */
+export async function embeddedText(
+  startFolder: string = dirname(fileURLToPath(import.meta.url)),
+): Promise<EmbeddedText> {
+  const seen = new Set<string>();
+  const parts: Buffer[] = [];
+  const packages: string[] = [];
+  let duplicates = 0;
+  for (const name of packageNames) {
+    const found = await findPackage(startFolder, name);
+    if (found === undefined) continue;
+    packages.push(`${name}@${found.version}`);
+    for (const content of await textsOfPackage(found.folder)) {
+      const digest = sha256(content);
+      if (seen.has(digest)) duplicates += 1;
+      else parts.push(...(seen.size === 0 ? [] : [Buffer.from('\n')]), content);
+      seen.add(digest);
+    }
+  }
+  const bytes = Buffer.concat(parts);
+  if (bytes.length < leastEmbeddedBytes) throw tooLittle(bytes.length, packages, startFolder);
+  return { bytes, sha256: sha256(bytes), files: seen.size, duplicates, packages };
+}
+
+async function textsOfPackage(folder: string): Promise<Buffer[]> {
+  const { files } = await listTextFiles(folder);
+  const chosen = files.filter(({ name }) => isDocument(name));
+  return Promise.all(chosen.map(({ path }) => readFile(path)));
+}
+
+function isDocument(name: string): boolean {
+  return /\.(d\.[cm]?ts|md)$/.test(name) && !/licen[sc]e|third-?party/i.test(name);
+}
+
+/** Looks where Node would: in node_modules of this folder and of every folder above. */
+async function findPackage(
+  startFolder: string,
+  name: string,
+): Promise<{ folder: string; version: string } | undefined> {
+  for (let folder = startFolder; ; folder = dirname(folder)) {
+    const candidate = join(folder, 'node_modules', name);
+    const version = await packageVersion(candidate);
+    if (version !== undefined) return { folder: candidate, version };
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+async function packageVersion(folder: string): Promise<string | undefined> {
+  try {
+    const manifest: unknown = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
+    const hasVersion = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
+    return hasVersion ? String(manifest.version) : undefined;
+  } catch {
+    // Not here, or not a package: the search goes on one folder higher.
+    return undefined;
+  }
+}
+
+function tooLittle(bytes: number, packages: readonly string[], startFolder: string): DataError {
+  const found = packages.length === 0 ? 'none of its packages' : packages.join(', ');
+  return new DataError(
+    `embedded: found ${bytes} bytes (${found}) in node_modules above ${startFolder}, expected at least ` +
+      `${leastEmbeddedBytes}; run 'npm ci' in the clone, or use the corpus 'text' with --from <file or folder>`,
+  );
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
