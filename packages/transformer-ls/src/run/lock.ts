@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs';
+import { link, open, readFile, rename, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { removeQuietly, temporaryPath } from './durable.js';
+import { RunFolderError } from './errors.js';
+import { errorCode, nodeFileSystem } from './file-system.js';
+import { isJsonObject, writeJson } from './json.js';
+
+/** Who holds a lock. `started` tells a process from a later one that was given the same number. */
+export interface LockHolder {
+  readonly pid: number;
+  readonly host: string;
+  /** Start of the process in clock ticks, with the boot it belongs to; empty where the system does not tell. */
+  readonly started: string;
+  /** When the lock was taken, ISO 8601. */
+  readonly since: string;
+}
+
+export interface Lock {
+  readonly holder: LockHolder;
+  /** Gives the lock back; safe to call twice. */
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the lock file at `path`, or takes it over where its process is dead.
+ *
+ * Errors: RunFolderError in one line with the pid, the host and the time where another process holds it.
+ */
+export async function takeLock(path: string, now: Date = new Date()): Promise<Lock> {
+  const holder = {
+    pid: process.pid,
+    host: hostname(),
+    started: processStart(process.pid),
+    since: now.toISOString(),
+  };
+  const content = writeJson({ ...holder });
+  const prepared = temporaryPath(path);
+  await writeSynced(prepared, content);
+  try {
+    while (!(await linked(prepared, path))) {
+      const found = await readLock(path);
+      if (found === undefined) continue;
+      if (isHeld(found, path)) throw heldBy(found, path);
+      if (await replaceStale(prepared, path, found)) break;
+    }
+  } finally {
+    await removeQuietly(nodeFileSystem, prepared);
+  }
+  return { holder, release: () => releaseLock(path, content) };
+}
+
+/**
+ * Two processes may find the same dead lock at once. Who replaces it holds a lock on the replacing, and looks again
+ * under it: the loser then finds the winner's lock instead of the dead one.
+ */
+async function replaceStale(prepared: string, path: string, stale: string): Promise<boolean> {
+  const replacing = await takeLock(`${path}.taking-over`);
+  try {
+    if ((await readLock(path)) !== stale) return false;
+    await rename(prepared, path);
+    return true;
+  } finally {
+    await replacing.release();
+  }
+}
+
+/** `link` fails where the name exists, and the file appears with its content: no one ever reads half a lock. */
+async function linked(prepared: string, path: string): Promise<boolean> {
+  try {
+    await link(prepared, path);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function readLock(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function releaseLock(path: string, content: string): Promise<void> {
+  if ((await readLock(path)) === content) await rm(path, { force: true });
+}
+
+async function writeSynced(path: string, content: string): Promise<void> {
+  const file = await open(path, 'wx');
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Held unless it is certain that the process is gone: where the system hides processes, its word is not taken for it. */
+function isHeld(content: string, path: string): boolean {
+  const holder = parseHolder(content, path);
+  if (holder.host !== hostname()) return true;
+  if (!isAlive(holder.pid)) return false;
+  const started = processStart(holder.pid);
+  return started === '' || holder.started === '' || started === holder.started;
+}
+
+function heldBy(content: string, path: string): RunFolderError {
+  const { pid, host, since } = parseHolder(content, path);
+  if (host === hostname())
+    return new RunFolderError(`${path}: process ${pid} has been using this run since ${since}`);
+  const hint = 'delete the file if that process is gone';
+  return new RunFolderError(`${path}: process ${pid} on ${host} took this run at ${since}; ${hint}`);
+}
+
+function parseHolder(content: string, path: string): LockHolder {
+  try {
+    const value: unknown = JSON.parse(content);
+    if (isJsonObject(value)) {
+      const { pid, host, started, since } = value;
+      const texts = [host, started, since].every((one) => typeof one === 'string' && one.length < 300);
+      if (Number.isSafeInteger(pid) && Number(pid) > 0 && texts) {
+        return {
+          pid: Number(pid),
+          host: String(host),
+          started: String(started),
+          since: oneLine(String(since)),
+        };
+      }
+    }
+  } catch {
+    // Reported below, like any other content that is not a lock.
+  }
+  throw new RunFolderError(
+    `${path}: not a lock file of this program; delete it if no training uses this folder`,
+  );
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ');
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errorCode(error) === 'EPERM';
+  }
+}
+
+/**
+ * Boot and start time of a process (field 22 of /proc/<pid>/stat), `dead` for one that has ended and waits for its
+ * parent, empty where the system does not tell. The name in field 2 may hold spaces and brackets: count from its end.
+ */
+function processStart(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (fields[0] === 'Z' || fields[0] === 'X') return 'dead';
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}:${fields[19] ?? ''}`;
+  } catch {
+    return '';
+  }
+}
