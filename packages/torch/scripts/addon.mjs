@@ -84,6 +84,8 @@ export function isBuilt(libtorch, { source = nativeRoot, root = buildRoot } = {}
     stamp !== null &&
     existsSync(addonPath(key, root)) &&
     samePath(stamp.libtorch.root, libtorch.root) &&
+    // chooseAddon knows a build by its Python's name, so the stamp has to carry the name asked for last.
+    (libtorch.python === null || stamp.libtorch.python === libtorch.python) &&
     stamp.sourceHash === sourceHash(source)
   );
 }

@@ -38,6 +38,7 @@ import { findCmake, findCompiler, hasNinja } from './machine.mjs';
 
 /** A build that cannot start or that failed; the message is one line for the user. */
 export class NativeBuildError extends Error {
+  /** @override */
   name = 'NativeBuildError';
 }
 
@@ -56,7 +57,7 @@ export async function buildNative({
   const key = buildKey(libtorch);
   const folder = join(root, key);
   const path = addonPath(key, root);
-  return withLock(join(folder, 'build.lock'), log, async () => {
+  return withLock(join(folder, 'build.lock'), log, async (hold) => {
     // Checked under the lock: the process waited for may have built the very same.
     if (isBuilt(libtorch, { source, root })) {
       makeCurrent(key, root);
@@ -65,7 +66,7 @@ export async function buildNative({
     const started = performance.now();
     const hash = sourceHash(source);
     rmSync(stampPath(key, root), { force: true });
-    await compile({ libtorch, source: resolve(source), folder, jobs, log });
+    await compile({ libtorch, source: resolve(source), folder, jobs, log, hold });
     install(join(folder, 'cmake', 'torch.node'), path);
     writeDurably(stampPath(key, root), JSON.stringify(makeStamp(libtorch, key, path, hash), null, 2));
     makeCurrent(key, root);
@@ -79,24 +80,36 @@ function makeStamp(libtorch, key, path, hash) {
   return { key, path, version, cuda, libtorch, sourceHash: hash, builtAt: new Date().toISOString() };
 }
 
-/** Lets processes started from now on load this build. @param {string} key @param {string} root */
+/**
+ * Lets processes started from now on load this build. `LIBTORCH` and `TORCH_PYTHON` speak for one command only, so a
+ * build they asked for becomes the default just where there is no usable one.
+ *
+ * @param {string} key @param {string} root
+ */
 function makeCurrent(key, root) {
-  const stamp = readFileSync(stampPath(key, root), 'utf8');
-  if (readStamp(currentPath(root))?.key === key && readFileSync(currentPath(root), 'utf8') === stamp) return;
-  writeDurably(currentPath(root), stamp);
+  const text = readFileSync(stampPath(key, root), 'utf8');
+  const current = readStamp(currentPath(root));
+  const usable =
+    current !== null && existsSync(addonPath(current.key, root)) && existsSync(current.libtorch.libDir);
+  const origin = readStamp(stampPath(key, root))?.libtorch.origin;
+  const forOneCommand = origin === 'LIBTORCH' || origin === 'TORCH_PYTHON';
+  const unchanged = usable && readFileSync(currentPath(root), 'utf8') === text;
+  if (unchanged || (usable && forOneCommand && current.key !== key)) return;
+  writeDurably(currentPath(root), text);
 }
 
 /**
- * @param {{ libtorch: Libtorch, source: string, folder: string, jobs: number, log: (line: string) => void }} options
+ * @param {{ libtorch: Libtorch, source: string, folder: string, jobs: number, log: (line: string) => void,
+ *   hold: (pid: number | undefined) => void }} options
  */
-async function compile({ libtorch, source, folder, jobs, log }) {
+async function compile({ libtorch, source, folder, jobs, log, hold }) {
   const cmakeFolder = join(folder, 'cmake');
   const logPath = join(folder, 'build.log');
   mkdirSync(cmakeFolder, { recursive: true });
   writeFileSync(logPath, '');
   log(`compiling the bridge for libtorch ${libtorch.version} (${libtorch.origin}); log: ${logPath}`);
-  await runLogged('cmake', configureArguments(libtorch, source, cmakeFolder), logPath);
-  await runLogged('cmake', ['--build', cmakeFolder, '--parallel', String(jobs)], logPath);
+  await runLogged('cmake', configureArguments(libtorch, source, cmakeFolder), logPath, hold);
+  await runLogged('cmake', ['--build', cmakeFolder, '--parallel', String(jobs)], logPath, hold);
 }
 
 /** @param {Libtorch} libtorch @param {string} source @param {string} cmakeFolder */
@@ -153,18 +166,22 @@ function findNodeHeaders() {
 
 /**
  * @param {string} command @param {string[]} args @param {string} logPath
+ * @param {(pid: number | undefined) => void} hold
  * @returns {Promise<void>}
  */
-function runLogged(command, args, logPath) {
+function runLogged(command, args, logPath, hold) {
   const output = openSync(logPath, 'a');
-  return new Promise((done, fail) => {
+  /** @type {Promise<void>} */
+  const ended = new Promise((done, fail) => {
     const child = spawn(command, args, { stdio: ['ignore', output, output] });
+    hold(child.pid);
     child.once('error', (error) => fail(new NativeBuildError(`${command} does not start: ${error.message}`)));
     child.once('close', (code, signal) => {
       if (code === 0) done();
       else fail(new NativeBuildError(describeFailure(readFileSync(logPath, 'utf8'), logPath, signal)));
     });
-  }).finally(() => closeSync(output));
+  });
+  return ended.finally(() => closeSync(output));
 }
 
 const errorLine =

@@ -1,2 +1,6 @@
-/** Runs `work` while holding the lock file; waits for a live holder, takes over from a dead one. */
-export function withLock<T>(path: string, log: (line: string) => void, work: () => Promise<T>): Promise<T>;
+/** Runs `work` while holding the lock file; waits for live holders, takes over from dead ones. */
+export function withLock<T>(
+  path: string,
+  log: (line: string) => void,
+  work: (hold: (pid: number | undefined) => void) => Promise<T>,
+): Promise<T>;

@@ -1,4 +1,7 @@
-/** A lock file that names its holder, so that a lock left by a killed process is taken over instead of waited for. */
+/**
+ * A lock file that names its holders, so that a lock left by a killed process is taken over instead of waited for.
+ * Programs that the holder started count as holders too: they live on when only the holder is killed.
+ */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,17 +14,25 @@ const pollMs = 200;
  * @template T
  * @param {string} path
  * @param {(line: string) => void} log told once if there is someone to wait for
- * @param {() => Promise<T>} work
+ * @param {(hold: (pid: number | undefined) => void) => Promise<T>} work `hold` adds a started program to the holders
  * @returns {Promise<T>}
  */
 export async function withLock(path, log, work) {
   mkdirSync(dirname(path), { recursive: true });
   for (let told = false; !tryLock(path); told = true) {
-    if (!told) log(`waiting for process ${readHolder(path)?.pid ?? 'unknown'}, which holds ${path}`);
+    if (!told) log(`waiting for another set-up (lock: ${path})`);
     await sleep(pollMs);
   }
+  const holders = [identify(process.pid)];
+  /** @param {number | undefined} pid */
+  const hold = (pid) => {
+    if (pid === undefined) return;
+    holders.push(identify(pid));
+    writeFileSync(`${path}.tmp`, JSON.stringify(holders));
+    renameSync(`${path}.tmp`, path);
+  };
   try {
-    return await work();
+    return await work(hold);
   } finally {
     rmSync(path, { force: true });
   }
@@ -30,8 +41,7 @@ export async function withLock(path, log, work) {
 /** @param {string} path @returns {boolean} */
 function tryLock(path) {
   if (takeFree(path)) return true;
-  const holder = readHolder(path);
-  if (holder !== null && startTime(holder.pid) === holder.started) return false;
+  if (readHolders(path).some(isAlive)) return false;
   // Moving is atomic: of several processes that see the same dead holder, one clears the lock.
   const aside = `${path}.stale-${process.pid}`;
   try {
@@ -46,9 +56,7 @@ function tryLock(path) {
 /** @param {string} path */
 function takeFree(path) {
   try {
-    writeFileSync(path, JSON.stringify({ pid: process.pid, started: startTime(process.pid) }), {
-      flag: 'wx',
-    });
+    writeFileSync(path, JSON.stringify([identify(process.pid)]), { flag: 'wx' });
     return true;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
@@ -56,14 +64,26 @@ function takeFree(path) {
   }
 }
 
-/** @param {string} path @returns {{ pid: number, started: string | null } | null} */
-function readHolder(path) {
+/** @typedef {{ pid: number, started: string | null }} Holder */
+
+/** @param {string} path @returns {Holder[]} */
+function readHolders(path) {
   try {
-    const holder = JSON.parse(readFileSync(path, 'utf8'));
-    return Number.isInteger(holder?.pid) ? holder : null;
+    const holders = JSON.parse(readFileSync(path, 'utf8'));
+    return Array.isArray(holders) ? holders : [];
   } catch {
-    return null;
+    return [];
   }
+}
+
+/** @param {number} pid @returns {Holder} */
+function identify(pid) {
+  return { pid, started: startTime(pid) };
+}
+
+/** @param {Holder} holder */
+function isAlive({ pid, started }) {
+  return started !== null && startTime(pid) === started;
 }
 
 /**
