@@ -110,7 +110,7 @@ export function chooseAddon({ env = process.env, root = buildRoot } = {}) {
         path: null,
         key: null,
         libtorch: null,
-        attempts: [`${currentPath(root)}: not built yet; run: npm run setup`],
+        attempts: [`${currentPath(root)}: not built yet`],
       }
     : chosen(stamp, root);
 }
@@ -127,8 +127,7 @@ function chooseByStamp(root, variable, wanted, matches) {
   if (stamp !== undefined) return chosen(stamp, root);
   const built = stamps.map(({ key, libtorch }) => `${key} of ${libtorch.python ?? libtorch.root}`);
   const attempt =
-    `${variable}=${wanted}: no add-on is built for it (built: ${built.join(', ') || 'none'}); ` +
-    `run: ${variable}=${wanted} npm run setup`;
+    `${variable}=${wanted}: no add-on is built for it (built: ${built.join(', ') || 'none'})`;
   return { path: null, key: null, libtorch: null, attempts: [attempt] };
 }
 
@@ -140,6 +139,6 @@ function chosen(stamp, root) {
     path: null,
     key: stamp.key,
     libtorch: stamp.libtorch,
-    attempts: [`${path}: missing; run: npm run setup`],
+    attempts: [`${path}: missing`],
   };
 }

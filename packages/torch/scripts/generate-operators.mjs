@@ -62,12 +62,20 @@ function resultType(returns) {
 function generate(binding) {
   const lines = [];
   for (const name of binding.operatorNames().sort()) {
-    if (!name.startsWith('aten::') || name.startsWith('aten::_test') || /[._]out$|_out\.|\.\w*out\w*$/.test(name)) continue;
+    if (
+      !name.startsWith('aten::') ||
+      name.startsWith('aten::_test') ||
+      /[._]out$|_out\.|\.\w*out\w*$/.test(name)
+    )
+      continue;
     const [base, overload = ''] = name.split('.');
     const id = binding.findOperator(base, overload);
     if (id < 0) continue;
     const { parameters, returns } = binding.operatorSchema(id);
-    if (parameters.some(({ type, hasDefault }) => !typescriptType(type) && !hasDefault && !type.endsWith('?'))) continue;
+    if (
+      parameters.some(({ type, hasDefault }) => !typescriptType(type) && !hasDefault && !type.endsWith('?'))
+    )
+      continue;
     const result = resultType(returns);
     if (result) lines.push(`  '${name}': (${parameterList(parameters).join(', ')}) => ${result};`);
   }

@@ -302,7 +302,7 @@ export function samePath(a, b) {
  * @param {LibtorchCandidate[]} candidates
  */
 export function explainNoLibtorch(candidates) {
-  if (candidates.length === 0)
-    return 'no libtorch found: neither LIBTORCH, a Python with torch, nor libtorch-dev is here';
-  return `no usable libtorch: ${candidates.map((c) => `${c.origin} (${c.root}): ${c.rejected}`).join('; ')}`;
+  const rejected = candidates.filter((candidate) => candidate.rejected !== null);
+  if (rejected.length === 0) return 'no libtorch found: no LIBTORCH, no Python with torch, no libtorch-dev';
+  return `no usable libtorch: ${rejected.map((c) => `${c.origin} (${c.root}): ${c.rejected}`).join('; ')}`;
 }

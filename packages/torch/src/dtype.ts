@@ -17,7 +17,16 @@ export type DType = keyof typeof TABLE;
 
 /** The typed array whose elements carry a dtype's bits: float16 and bfloat16 as their raw 16 bits, bool as 0 and 1. */
 export type TypedArrayOf<D extends DType> = InstanceType<(typeof TABLE)[D]['array']>;
-export type TypedArray = TypedArrayOf<DType>;
+/** Any of them, over plain or shared memory. */
+export type TypedArray =
+  | Uint8Array
+  | Int8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array;
 
 export const dtypes = Object.keys(TABLE) as DType[];
 
@@ -28,13 +37,15 @@ export function isDType(value: unknown): value is DType {
 }
 
 export function dtypeCode(dtype: DType): number {
-  if (!isDType(dtype)) throw new TypeError(`expected a dtype (${dtypes.join(', ')}), received ${String(dtype)}`);
+  if (!isDType(dtype))
+    throw new TypeError(`expected a dtype (${dtypes.join(', ')}), received ${String(dtype)}`);
   return TABLE[dtype].code;
 }
 
 export function dtypeOfCode(code: number): DType {
   const dtype = byCode.get(code);
-  if (dtype === undefined) throw new TypeError(`libtorch's ScalarType ${code} has no typed array in JavaScript`);
+  if (dtype === undefined)
+    throw new TypeError(`libtorch's ScalarType ${code} has no typed array in JavaScript`);
   return dtype;
 }
 
@@ -44,7 +55,12 @@ export function newTypedArray<D extends DType>(dtype: D, length: number): TypedA
 }
 
 /** The typed array over part of a buffer. */
-export function typedArrayOver<D extends DType>(dtype: D, buffer: ArrayBufferLike, offset = 0, length?: number): TypedArrayOf<D> {
+export function typedArrayOver<D extends DType>(
+  dtype: D,
+  buffer: ArrayBufferLike,
+  offset = 0,
+  length?: number,
+): TypedArrayOf<D> {
   return new TABLE[dtype].array(buffer as ArrayBuffer, offset, length) as TypedArrayOf<D>;
 }
 

@@ -37,8 +37,14 @@ interface NativeFault extends Error {
 export function translateFault(fault: unknown, operator: string, describeArguments: () => string): unknown {
   if (!(fault instanceof Error)) return fault;
   const code = (fault as NativeFault).code;
-  if (code === 'TLS_TORCH') return new TorchError(`${operator}: ${fault.message}\n  called with ${describeArguments()}`, operator);
-  if (code === 'TLS_ARGUMENT') return new ArgumentError(`${operator}: ${fault.message}; called with ${describeArguments()}`, operator);
-  if (code === 'TLS_FREED') return new FreedTensorError(`${operator}: ${fault.message}; called with ${describeArguments()}`, operator);
+  if (code === 'TLS_TORCH')
+    return new TorchError(`${operator}: ${fault.message}\n  called with ${describeArguments()}`, operator);
+  if (code === 'TLS_ARGUMENT')
+    return new ArgumentError(`${operator}: ${fault.message}; called with ${describeArguments()}`, operator);
+  if (code === 'TLS_FREED')
+    return new FreedTensorError(
+      `${operator}: ${fault.message}; called with ${describeArguments()}`,
+      operator,
+    );
   return fault;
 }

@@ -2,8 +2,9 @@
  * Who owns native memory. JavaScript's collector does not see what a tensor weighs, so lifetimes are explicit:
  * `scope` frees what was made inside it, `dispose` (or `using`) frees one tensor. See docs/memory.md.
  */
-import { native } from './load.js';
+
 import { FreedTensorError } from './errors.js';
+import { native } from './load.js';
 
 /** What every tensor is underneath: a slot in the bridge's table, owned by this object alone. */
 export abstract class TensorHandle {
@@ -47,10 +48,12 @@ export abstract class TensorHandle {
  * otherwise would think that each weighs a few dozen bytes. What a scope owns it frees by itself, so V8 need not know of it.
  */
 class Collector {
-  private readonly registry = new FinalizationRegistry<{ handle: number; bytes: number }>(({ handle, bytes }) => {
-    native().free(handle);
-    this.report(-bytes);
-  });
+  private readonly registry = new FinalizationRegistry<{ handle: number; bytes: number }>(
+    ({ handle, bytes }) => {
+      native().free(handle);
+      this.report(-bytes);
+    },
+  );
   private readonly sizes = new WeakMap<TensorHandle, number>();
   private unreported = 0;
 
@@ -149,7 +152,9 @@ export function scope<T>(fn: () => T): T {
     const result = fn();
     if (result instanceof Promise) {
       result.catch(() => {});
-      throw new TypeError('scope: expected a function that finishes at once, received one that returns a promise');
+      throw new TypeError(
+        'scope: expected a function that finishes at once, received one that returns a promise',
+      );
     }
     eachTensor(result, (tensor) => {
       if (tensor.owner === mine) release(tensor, mine.parent);

@@ -126,7 +126,8 @@ function schemaOf(id: number): NativeSchema {
 }
 
 function findId(name: string): number {
-  if (typeof name !== 'string') throw new ArgumentError(`expected an operator's name, received ${describeValue(name)}`);
+  if (typeof name !== 'string')
+    throw new ArgumentError(`expected an operator's name, received ${describeValue(name)}`);
   const dot = name.indexOf('.');
   const id = native().findOperator(dot < 0 ? name : name.slice(0, dot), dot < 0 ? '' : name.slice(dot + 1));
   if (id >= 0) return id;
@@ -147,7 +148,8 @@ function tensorToHandle(value: unknown): unknown {
 }
 
 function tensorsToHandles(value: unknown): unknown {
-  if (!Array.isArray(value)) throw new ArgumentError(`expected an array of Tensors, received ${describeValue(value)}`);
+  if (!Array.isArray(value))
+    throw new ArgumentError(`expected an array of Tensors, received ${describeValue(value)}`);
   return value.map(tensorToHandle);
 }
 
@@ -246,7 +248,8 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return 'a function';
-  if (value !== null && typeof value === 'object') return `a ${value.constructor?.name ?? 'null-prototype object'}`;
+  if (value !== null && typeof value === 'object')
+    return `a ${value.constructor?.name ?? 'null-prototype object'}`;
   return String(value);
 }
 

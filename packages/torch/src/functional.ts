@@ -1,0 +1,72 @@
+/** Functions of several tensors, under the names of `torch` and `torch.nn.functional`. */
+import { operator } from './operator.js';
+import { type Reduction, reductionCode, type Tensor } from './tensor.js';
+
+const catOp = operator('aten::cat');
+const stackOp = operator('aten::stack');
+const einsumOp = operator('aten::einsum');
+const linearOp = operator('aten::linear');
+const embeddingOp = operator('aten::embedding');
+const layerNormOp = operator('aten::layer_norm');
+const dropoutOp = operator('aten::dropout');
+const crossEntropyOp = operator('aten::cross_entropy_loss');
+const whereOp = operator('aten::where.self');
+
+/** Joined along a dimension that exists. */
+export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
+  return catOp(tensors, dim);
+}
+
+/** Joined along a new dimension. */
+export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
+  return stackOp(tensors, dim);
+}
+
+/** Sum of products in Einstein's notation: `einsum('bld,dh->blh', x, w)`. */
+export function einsum(equation: string, ...tensors: Tensor[]): Tensor {
+  return einsumOp(equation, tensors);
+}
+
+/** x W^T + b: input (…, in), weight (out, in), bias (out). */
+export function linear(input: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+  return linearOp(input, weight, bias);
+}
+
+/** Rows of weight (V, D) by integer indices of any shape. */
+export function embedding(indices: Tensor, weight: Tensor): Tensor {
+  return embeddingOp(weight, indices);
+}
+
+/** Normalised over the last dimensions with biased variance, then scaled and shifted. */
+export function layerNorm(
+  input: Tensor,
+  normalizedShape: readonly number[],
+  weight: Tensor | null = null,
+  bias: Tensor | null = null,
+  epsilon = 1e-5,
+): Tensor {
+  return layerNormOp(input, normalizedShape, weight, bias, epsilon);
+}
+
+/** While training, zeroes each element with probability p and scales the rest by 1/(1-p). */
+export function dropout(input: Tensor, p: number, training: boolean): Tensor {
+  return p === 0 || !training ? input : dropoutOp(input, p, true);
+}
+
+export interface CrossEntropyOptions {
+  reduction?: Reduction;
+  /** Targets with this value count for nothing. */
+  ignoreIndex?: number;
+  labelSmoothing?: number;
+}
+
+/** -log softmax(logits)[target], in nats: logits (n, classes), target int64 (n). */
+export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  const { reduction = 'mean', ignoreIndex = -100, labelSmoothing = 0 } = options;
+  return crossEntropyOp(logits, target, null, reductionCode(reduction), ignoreIndex, labelSmoothing);
+}
+
+/** a where condition is true, else b. */
+export function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
+  return whereOp(condition, a, b);
+}

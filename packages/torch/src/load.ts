@@ -1,0 +1,38 @@
+/** Finds and loads the native bridge, once, at first use; importing this package loads nothing. */
+import { createRequire } from 'node:module';
+import { chooseAddon } from '../scripts/toolchain.mjs';
+import type { Binding } from './binding.js';
+import { NativeLoadError } from './errors.js';
+
+let binding: Binding | null = null;
+
+/** The bridge. @throws NativeLoadError naming every attempt and what mends it. */
+export function native(): Binding {
+  if (binding === null) binding = load();
+  return binding;
+}
+
+function load(): Binding {
+  preferPassiveWaiting();
+  const choice = chooseAddon();
+  if (choice.path === null) throw new NativeLoadError(describe('no native bridge has been built', choice.attempts));
+  try {
+    return createRequire(import.meta.url)(choice.path) as Binding;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new NativeLoadError(describe(`the native bridge could not be loaded: ${reason}`, choice.attempts));
+  }
+}
+
+/**
+ * libgomp's threads spin while they wait and so take the cores from OpenBLAS's: two threads are then slower than one.
+ * libgomp reads this when it is loaded, so it must be set before; the user's own setting wins.
+ */
+function preferPassiveWaiting(): void {
+  process.env.OMP_WAIT_POLICY ??= 'PASSIVE';
+}
+
+function describe(problem: string, attempts: readonly string[]): string {
+  const tried = attempts.map((attempt) => `\n  tried: ${attempt}`).join('');
+  return `${problem}${tried}\n  mend it with: npm run setup   (explained by: npx transformer-ls doctor)`;
+}

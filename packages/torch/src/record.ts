@@ -1,0 +1,110 @@
+/**
+ * Recording the operators of one run. Multiply-accumulate counts, attention pictures and exports come from what a real run
+ * executed, not from formulas.
+ */
+import { observeCalls } from './operator.js';
+import { Tensor } from './tensor.js';
+
+/** A tensor as it was when an operator saw it. */
+export interface RecordedTensor {
+  readonly shape: readonly number[];
+  readonly dtype: string;
+}
+
+export type RecordedValue =
+  | RecordedTensor
+  | readonly RecordedValue[]
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | undefined;
+
+/** One operator call, in the order of execution. */
+export interface RecordedOp {
+  /** `aten::linear`, `aten::bmm`, … */
+  readonly name: string;
+  readonly inputs: readonly RecordedValue[];
+  readonly outputs: RecordedValue;
+}
+
+export interface Recording<T> {
+  readonly result: T;
+  readonly ops: readonly RecordedOp[];
+}
+
+/** Runs `fn` and lists every operator called through this package, with shapes. Nested recordings each see their own part. */
+export function recordOps<T>(fn: () => T): Recording<T> {
+  const ops: RecordedOp[] = [];
+  const outer = observeCalls(null);
+  observeCalls((name, values, result) => {
+    outer?.(name, values, result);
+    ops.push({ name, inputs: values.map(recorded), outputs: recorded(result) });
+  });
+  try {
+    return { result: fn(), ops };
+  } finally {
+    observeCalls(outer);
+  }
+}
+
+function recorded(value: unknown): RecordedValue {
+  if (value instanceof Tensor) return { shape: value.shape, dtype: value.dtype };
+  if (Array.isArray(value)) return value.map(recorded);
+  if (value === null || ['string', 'number', 'bigint', 'boolean'].includes(typeof value))
+    return value as RecordedValue;
+  return undefined;
+}
+
+/** Multiply-accumulates of matrix products and convolutions; element-wise work, softmax and biases count as nothing. */
+export function countMultiplyAccumulates(ops: readonly RecordedOp[]): number {
+  return ops.reduce((total, op) => total + (COUNTERS[op.name]?.(op) ?? 0), 0);
+}
+
+function shapeOf(value: RecordedValue | undefined): readonly number[] {
+  if (value !== null && typeof value === 'object' && 'shape' in value) return value.shape;
+  throw new TypeError('countMultiplyAccumulates: expected a recorded tensor');
+}
+
+function product(sizes: readonly number[]): number {
+  return sizes.reduce((total, size) => total * size, 1);
+}
+
+/** Every output element of a matrix product sums over the last dimension of the left factor. */
+function matrixProduct(op: RecordedOp, left: number): number {
+  return product(shapeOf(op.outputs)) * (shapeOf(op.inputs[left]).at(-1) ?? 1);
+}
+
+/** Every output element of a convolution sums over the kernel: weight (out, in / groups, …kernel). */
+function convolution(op: RecordedOp): number {
+  return product(shapeOf(op.outputs)) * product(shapeOf(op.inputs[1]).slice(1));
+}
+
+/** A sum over all letters of the equation: the product of their sizes (two factors). */
+function einsum(op: RecordedOp): number {
+  const [equation, tensors] = op.inputs;
+  const terms = String(equation).replace(/\s/g, '').split('->')[0]!.split(',');
+  if (terms.length !== 2 || !Array.isArray(tensors))
+    throw new TypeError(`countMultiplyAccumulates: einsum ${String(equation)}`);
+  const sizes = new Map<string, number>();
+  terms.forEach((term, t) => {
+    [...term].forEach((letter, i) => {
+      sizes.set(letter, shapeOf(tensors[t] as RecordedValue)[i]!);
+    });
+  });
+  return product([...sizes.values()]);
+}
+
+const COUNTERS: Record<string, (op: RecordedOp) => number> = {
+  'aten::linear': (op) => matrixProduct(op, 0),
+  'aten::matmul': (op) => matrixProduct(op, 0),
+  'aten::mm': (op) => matrixProduct(op, 0),
+  'aten::bmm': (op) => matrixProduct(op, 0),
+  'aten::addmm': (op) => matrixProduct(op, 1),
+  'aten::baddbmm': (op) => matrixProduct(op, 1),
+  'aten::einsum': einsum,
+  'aten::conv1d': convolution,
+  'aten::conv2d': convolution,
+  'aten::convolution': convolution,
+};
