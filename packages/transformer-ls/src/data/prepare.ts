@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { ByteCorpus, SplitName } from './byte-corpus.js';
 import { type CorpusDescriptor, corpusDescriptor, splitRanges } from './corpora.js';
@@ -221,14 +221,20 @@ async function writeCorpus(
 ): Promise<PreparedCorpus> {
   await makeFolder(folder);
   const path = resolve(folder, 'data.bin');
-  await removeAbandonedWrites(path);
   const tally = new Tally(source, options);
-  await writeDurably(path, tally.counted(), async () => {
-    checkContent(corpus, source, tally);
-    splitRanges(corpus, tally.bytes);
-    // Old record away, new data in, new record in: at no moment does a record stand beside data it does not describe.
-    await rm(join(folder, 'prepared.json'), { force: true });
-  });
+  try {
+    await removeAbandonedWrites(path);
+    await writeDurably(path, tally.counted(), async () => {
+      checkContent(corpus, source, tally);
+      splitRanges(corpus, tally.bytes);
+      // Old record away, new data in, new record in: at no moment does a record stand beside data it does not describe.
+      await rm(join(folder, 'prepared.json'), { force: true });
+    });
+  } catch (error) {
+    // Removes the folder only while it is empty.
+    await rmdir(folder).catch(() => undefined);
+    throw error;
+  }
   const record = {
     format: 1,
     name: corpus.name,
