@@ -36,7 +36,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const lowestNode = 20;
 
 /** @typedef {{ torch: 'pip' | 'debian' | null, quiet: boolean, check: boolean }} Settings */
-/** @typedef {{ title: string, why: string, act: (options: import('./setup/run.mjs').RunOptions) => Promise<void> }} Step */
+/** @typedef {{ title: string, why: string, act: (options: import('./setup/run.mjs').RunOptions) => Promise<void>,
+ *   fatal?: boolean }} Step `fatal`: nothing after it can work without it */
 
 /** @returns {Settings} @throws {SetupError} on an unknown flag or value */
 function readSettings() {
@@ -97,7 +98,12 @@ function plan(settings) {
   if (settings.torch === 'pip' && search.chosen === null && broken === null) steps.push(pipStep());
   const npm = whyNpmInstall(root);
   if (npm !== null) {
-    steps.push({ title: 'npm ci', why: npm, act: (options) => installNpmPackages(root, options) });
+    steps.push({
+      title: 'npm install',
+      why: npm,
+      act: (options) => installNpmPackages(root, options),
+      fatal: true,
+    });
   }
   if (!bridgeBuilt && blocked.length === 0) steps.push(bridgeStep(search.chosen !== null, settings));
   const typescript = npm === null ? whyTypescriptBuild(root) : 'npm packages change';
@@ -182,7 +188,7 @@ function bridgeStep(libtorchThere, settings) {
  */
 async function perform(steps, options) {
   const failures = [];
-  for (const [index, { title, act }] of steps.entries()) {
+  for (const [index, { title, act, fatal }] of steps.entries()) {
     if (!options.quiet) console.log(`[${index + 1}/${steps.length}] ${title}`);
     const started = performance.now();
     try {
@@ -191,7 +197,7 @@ async function perform(steps, options) {
     } catch (error) {
       if (!(error instanceof SetupError || error instanceof NativeBuildError)) throw error;
       failures.push(`${title}: ${error.message}`);
-      if (title === 'npm ci') break;
+      if (fatal) break;
     }
   }
   return failures;

@@ -38,13 +38,23 @@ function readPackages(path) {
   }
 }
 
-/** @param {string} root @param {import('./run.mjs').RunOptions} options */
+/**
+ * Installs what package-lock.json says and leaves that file alone. Not `npm ci`: it stops where the lock lacks the
+ * optional packages of other platforms, which happens as soon as a registry mirror does not carry them, and it begins by
+ * deleting node_modules, so that an interruption costs everything.
+ *
+ * @param {string} root @param {import('./run.mjs').RunOptions} options
+ */
 export async function installNpmPackages(root, options) {
   // Under `npm run` this is the very npm that was called, else whatever is on the path.
   const npm = process.env.npm_execpath;
   const [command, ...first] = npm?.endsWith('.js') ? [process.execPath, npm] : ['npm'];
-  await run(command ?? 'npm', [...first, 'ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
-    ...options,
-    cwd: root,
-  });
+  await run(
+    command ?? 'npm',
+    [...first, 'install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'],
+    {
+      ...options,
+      cwd: root,
+    },
+  );
 }

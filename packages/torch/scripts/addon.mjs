@@ -126,8 +126,7 @@ function chooseByStamp(root, variable, wanted, matches) {
   const stamp = stamps.find(matches);
   if (stamp !== undefined) return chosen(stamp, root);
   const built = stamps.map(({ key, libtorch }) => `${key} of ${libtorch.python ?? libtorch.root}`);
-  const attempt =
-    `${variable}=${wanted}: no add-on is built for it (built: ${built.join(', ') || 'none'})`;
+  const attempt = `${variable}=${wanted}: no add-on is built for it (built: ${built.join(', ') || 'none'})`;
   return { path: null, key: null, libtorch: null, attempts: [attempt] };
 }
 

@@ -160,7 +160,7 @@ function findNodeHeaders() {
     const include = join(folder, 'node_modules', 'node-api-headers', 'include');
     if (existsSync(join(include, 'node_api.h'))) return include;
     if (folder === dirname(folder))
-      throw new NativeBuildError('node-api-headers is not installed; run: npm ci');
+      throw new NativeBuildError('node-api-headers is not installed; run: npm install');
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Finds a libtorch: which ones this machine has, which is preferred, and why the others were passed over.
- * Plain JavaScript without dependencies, because it runs before `npm ci`.
+ * Plain JavaScript without dependencies, because it runs before any package is installed.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
  * What the machine offers besides libtorch: compiler, CMake, BLAS, processor, memory, GPU.
- * Plain JavaScript without dependencies, because it runs before `npm ci`.
+ * Plain JavaScript without dependencies, because it runs before any package is installed.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
