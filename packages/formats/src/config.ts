@@ -140,8 +140,8 @@ export const trainingSchema = object(
   {
     kind: field('What this configuration describes.', oneOf('training')),
     recipe: field('Name of the recipe the run started from.', text()),
-    model: field('The model.', languageModelSchema),
-    data: field('What is read.', dataSchema),
+    model: field('The model that is trained.', languageModelSchema),
+    data: field('The data that are read.', dataSchema),
     segmentLength: field('Tokens of each lane in one step of truncated back-propagation.', size()),
     batchSize: field('Lanes: contiguous streams trained side by side.', size()),
     gradientAccumulation: field('Segments whose gradients are added before one update.', size(), 1),

@@ -1,0 +1,3 @@
+import { fuzzTests } from './fuzz-runs.js';
+
+fuzzTests(40_000);
