@@ -7,6 +7,7 @@ export { ArgumentError, FreedTensorError, NativeLoadError, TorchError } from './
 export * from './functional.js';
 export { dispose, keep, scope } from './handle.js';
 export * from './memory.js';
+export * from './nn/index.js';
 export {
   call,
   loadLibrary,

@@ -1,0 +1,9 @@
+/** Neural-network layers. */
+export { type Layer, ModuleList, Sequential } from './containers.js';
+export { Dropout, type DropoutOptions } from './dropout.js';
+export { Embedding, type EmbeddingOptions } from './embedding.js';
+export * as init from './init.js';
+export { LayerNorm, type LayerNormOptions } from './layer-norm.js';
+export { Linear, type LinearOptions } from './linear.js';
+export { type BufferOptions, Module } from './module.js';
+export type { LoadOptions, LoadReport } from './state-dict.js';
