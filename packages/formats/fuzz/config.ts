@@ -4,6 +4,7 @@ import {
   languageModelSchema,
   parseConfig,
   parseConfigText,
+  type Schema,
   trainingSchema,
 } from '../src/index.js';
 

@@ -27,9 +27,12 @@ const finiteNumber = schemaOf(MEASURED, (value): value is number => Number.isFin
 /** A number that may have gone wrong: JSON has no NaN and no infinities, so these are written as texts. */
 const measured: Schema<number> = {
   expected: MEASURED,
-  check: (value, path, problems) =>
-    (typeof value === 'string' ? NON_FINITE.get(value) : undefined) ??
-    finiteNumber.check(value, path, problems),
+  check(value, path, problems) {
+    const nonFinite = typeof value === 'string' ? NON_FINITE.get(value) : undefined;
+    const number = nonFinite ?? finiteNumber.check(value, path, problems);
+    // A record must not change by being written: JSON.stringify makes -0 to 0, so reading does it too.
+    return number === 0 ? 0 : number;
+  },
 };
 
 const count = integer({ min: 0 });
