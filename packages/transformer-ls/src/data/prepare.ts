@@ -225,6 +225,7 @@ async function writeCorpus(
   try {
     await removeAbandonedWrites(path);
     await writeDurably(path, tally.counted(), async () => {
+      options.signal?.throwIfAborted();
       checkContent(corpus, source, tally);
       splitRanges(corpus, tally.bytes);
       // Old record away, new data in, new record in: at no moment does a record stand beside data it does not describe.

@@ -6,7 +6,7 @@ import { type ByteCorpus, FileByteCorpus, type SplitName, splitNames } from './b
 import { type CorpusDescriptor, type SplitRanges, splitRanges } from './corpora.js';
 import { sha256OfFile } from './download.js';
 import { writeDurably } from './durable-file.js';
-import { DataError, systemErrorCode } from './errors.js';
+import { DataError, fileError, systemErrorCode } from './errors.js';
 
 /** What `prepared.json` says of the `data.bin` beside it. It is written last, so it is there only when all is. */
 export interface PreparedCorpus {
@@ -70,7 +70,7 @@ export async function readPrepared(
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return { problem: undefined };
     if (error instanceof SyntaxError) return { problem: 'its prepared.json is not JSON' };
-    throw error;
+    throw fileError('read', join(folder, 'prepared.json'), error);
   }
 }
 

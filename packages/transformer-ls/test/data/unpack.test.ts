@@ -33,11 +33,11 @@ async function refusal(path: string, maxBytes?: number): Promise<string> {
 
 describe('unpackedBytes', () => {
   it('reads raw files, gzip of one and of several members, and zip with one file, whatever their names', async () => {
-    expect(await unpack(write(text))).toEqual(text);
-    expect(await unpack(write(gzipSync(text), 'misnamed.zip'))).toEqual(text);
+    expect(text.equals(await unpack(write(text)))).toBe(true);
+    expect(text.equals(await unpack(write(gzipSync(text), 'misnamed.zip')))).toBe(true);
     const twoMembers = Buffer.concat([gzipSync(text.subarray(0, 1000)), gzipSync(text.subarray(1000))]);
-    expect(await unpack(write(twoMembers))).toEqual(text);
-    expect(await unpack(write(zipBytes([{ name: 'enwik8', content: text }])))).toEqual(text);
+    expect(text.equals(await unpack(write(twoMembers)))).toBe(true);
+    expect(text.equals(await unpack(write(zipBytes([{ name: 'enwik8', content: text }]))))).toBe(true);
   });
 
   it('names what is no file, or an empty one', async () => {
@@ -128,7 +128,7 @@ describe('unpackedBytes', () => {
     const folder = join(scratchFolder(), 'with blanks', 'and more');
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'x y.zip'), zipBytes([{ name: 'x y', content: text }]));
-    expect(await unpack(join(folder, 'x y.zip'))).toEqual(text);
+    expect(text.equals(await unpack(join(folder, 'x y.zip')))).toBe(true);
   });
 });
 
