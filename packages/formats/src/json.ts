@@ -49,6 +49,8 @@ export function plainValue(value: JsonValue): unknown {
   return plain;
 }
 
+const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+
 class JsonReader {
   private position = 0;
   private depth = 0;
@@ -131,20 +133,16 @@ class JsonReader {
   }
 
   private number(): JsonNumber {
-    const pattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-    pattern.lastIndex = this.position;
-    const match = pattern.exec(this.text);
+    NUMBER.lastIndex = this.position;
+    const match = NUMBER.exec(this.text);
     if (match === null) throw this.unexpected('a value');
-    this.position = pattern.lastIndex;
+    this.position = NUMBER.lastIndex;
     return new JsonNumber(match[0]);
   }
 
   /** The next character after white space, or '' at the end. */
   private peek(): string {
-    const blank = /[ \t\n\r]*/y;
-    blank.lastIndex = this.position;
-    blank.exec(this.text);
-    this.position = blank.lastIndex;
+    while (isBlank(this.text.charCodeAt(this.position))) this.position += 1;
     return this.text.charAt(this.position);
   }
 
@@ -165,6 +163,10 @@ class JsonReader {
   private syntax(message: string): JsonError {
     return new JsonError('syntax', message, this.position);
   }
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
 }
 
 function unescaped(literal: string): string | undefined {
