@@ -9,7 +9,7 @@
  * @property {number} [numFailedTests]
  * @property {number} [numPendingTests]
  * @property {number} [numTodoTests]
- * @property {{ status?: string, assertionResults?: unknown[] }[]} [testResults] one per file
+ * @property {{ status?: string, assertionResults?: { status?: string }[] }[]} [testResults] one per file
  */
 
 /**
@@ -21,16 +21,26 @@
  * @returns {Summary}
  */
 export function summarise(report, exitCode) {
-  const files = report?.testResults ?? [];
-  const brokenFiles = files.filter(
-    (file) => file.status === 'failed' && (file.assertionResults ?? []).length === 0,
-  );
-  const failed = (report?.numFailedTests ?? 0) + brokenFiles.length;
+  const lost = (report?.testResults ?? []).filter(isLost);
+  const failed = (report?.numFailedTests ?? 0) + lost.length;
   return {
     passed: report?.numPassedTests ?? 0,
-    failed: failed === 0 && exitCode !== 0 ? 1 : failed,
+    failed: failed === 0 && (exitCode !== 0 || report === null) ? 1 : failed,
     skipped: (report?.numPendingTests ?? 0) + (report?.numTodoTests ?? 0),
   };
+}
+
+/**
+ * A file that could not be loaded has no results; one whose worker died has tests that never left `pending` (a skipped
+ * test is `skipped`).
+ *
+ * @param {NonNullable<VitestReport['testResults']>[number]} file
+ */
+function isLost({ status, assertionResults = [] }) {
+  return (
+    (status === 'failed' && assertionResults.length === 0) ||
+    assertionResults.some((test) => test.status === 'pending')
+  );
 }
 
 /** @param {Summary} summary */

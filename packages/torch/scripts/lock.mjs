@@ -94,8 +94,10 @@ function isAlive({ pid, started }) {
 function startTime(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in parentheses may hold spaces; field 22 counted from the start is the 20th after it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    // The name in parentheses may hold spaces; the state follows it, field 22 counted from the start is the start time.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const hasEnded = fields[0] === 'Z';
+    return hasEnded ? null : (fields[19] ?? null);
   } catch {
     return null;
   }
