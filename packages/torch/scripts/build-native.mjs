@@ -105,11 +105,19 @@ function makeCurrent(key, root) {
 async function compile({ libtorch, source, folder, jobs, log, hold }) {
   const cmakeFolder = join(folder, 'cmake');
   const logPath = join(folder, 'build.log');
+  const underWay = join(folder, 'under-way');
+  // Make takes an object file that a killed compiler left half-written for a finished one.
+  if (existsSync(underWay)) rmSync(cmakeFolder, { recursive: true, force: true });
   mkdirSync(cmakeFolder, { recursive: true });
+  writeFileSync(underWay, '');
   writeFileSync(logPath, '');
   log(`compiling the bridge for libtorch ${libtorch.version} (${libtorch.origin}); log: ${logPath}`);
-  await runLogged('cmake', configureArguments(libtorch, source, cmakeFolder), logPath, hold);
-  await runLogged('cmake', ['--build', cmakeFolder, '--parallel', String(jobs)], logPath, hold);
+  try {
+    await runLogged('cmake', configureArguments(libtorch, source, cmakeFolder), logPath, hold);
+    await runLogged('cmake', ['--build', cmakeFolder, '--parallel', String(jobs)], logPath, hold);
+  } finally {
+    rmSync(underWay);
+  }
 }
 
 /** @param {Libtorch} libtorch @param {string} source @param {string} cmakeFolder */

@@ -77,6 +77,15 @@ describe.skipIf(!canBuild)('buildNative', () => {
     expect(existsSync(currentPath(join(folder, 'build')))).toBe(false);
   });
 
+  it('starts from nothing when the last build was cut off, for its object files may be half-written', async () => {
+    const { key } = await build(addon('42'));
+    const leftOver = join(folder, 'build', key, 'cmake', 'left-over.o');
+    writeFileSync(leftOver, '');
+    writeFileSync(join(folder, 'build', key, 'under-way'), '');
+    expect((await build(addon('43'))).status).toBe('built');
+    expect(existsSync(leftOver)).toBe(false);
+  });
+
   it('says so when there is nothing to compile', async () => {
     const attempt = buildNative({
       libtorch: libtorch!,
