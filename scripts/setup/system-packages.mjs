@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import {
   explainNoLibtorch,
   findBlas,
+  findBuildProgram,
   findCmake,
   findCompiler,
   minimumTorch,
@@ -40,6 +41,8 @@ export function findMissingPackages({ chosen, candidates }, { bridgeBuilt, torch
     if (!compiler.found) need('g++', compiler.reason ?? 'no C++ compiler');
     const cmake = findCmake();
     if (!cmake.found) need('cmake', cmake.reason ?? 'no cmake');
+    const program = findBuildProgram();
+    if (!program.found) need('ninja-build', program.reason ?? 'no build program');
   }
   if (broken) return missing;
   if (chosen === null && torch !== 'pip') need('libtorch-dev', explainNoLibtorch(candidates));
@@ -83,7 +86,7 @@ export function aptCommand(names) {
 /** What to do on a machine without apt. */
 export const otherSystems = [
   'this system has no apt-get; install with its own package manager:',
-  '  a C++ compiler (g++ 10 or newer), cmake 3.18 or newer',
+  '  a C++ compiler (g++ 10 or newer), cmake 3.18 or newer, ninja or make',
   `  and a libtorch ${minimumTorch} or newer: \`npm run setup -- --torch pip\` puts one into a Python virtual environment of`,
   '  this project, or set TORCH_PYTHON to a Python that has torch, or LIBTORCH to an unpacked libtorch',
 ].join('\n');

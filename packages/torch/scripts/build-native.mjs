@@ -32,7 +32,7 @@ import {
 } from './addon.mjs';
 import { buildRoot, explainNoLibtorch, findLibtorch, packageRoot } from './libtorch.mjs';
 import { withLock } from './lock.mjs';
-import { findCmake, findCompiler, hasNinja } from './machine.mjs';
+import { findBuildProgram, findCmake, findCompiler } from './machine.mjs';
 
 /** @import { AddonStamp, BuildOptions, BuildResult, Libtorch } from './toolchain.d.mts' */
 
@@ -126,6 +126,8 @@ function configureArguments(libtorch, source, cmakeFolder) {
   if (compiler.path === null) throw new NativeBuildError(compiler.reason ?? 'no C++ compiler found');
   const cmake = findCmake();
   if (!cmake.found) throw new NativeBuildError(cmake.reason ?? 'cmake not found');
+  const program = findBuildProgram();
+  if (!program.found) throw new NativeBuildError(program.reason ?? 'no build program found');
   /** @type {Record<string, string>} */
   const settings = {
     CMAKE_CXX_COMPILER: compiler.path,
@@ -141,10 +143,10 @@ function configureArguments(libtorch, source, cmakeFolder) {
     TLS_SOURCE: source,
   };
   // A cache of another generator or compiler makes CMake stop, so each configuration starts from its own arguments.
-  const generator = hasNinja() ? ['-G', 'Ninja'] : ['-G', 'Unix Makefiles'];
-  discardOtherCache(cmakeFolder, generator[1] ?? '', compiler.path);
+  const generator = program.path === 'ninja' ? 'Ninja' : 'Unix Makefiles';
+  discardOtherCache(cmakeFolder, generator, compiler.path);
   const definitions = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
-  return ['-S', nativeRoot, '-B', cmakeFolder, ...generator, ...definitions];
+  return ['-S', nativeRoot, '-B', cmakeFolder, '-G', generator, ...definitions];
 }
 
 /** @param {string} cmakeFolder @param {string} generator @param {string} compiler */

@@ -9,7 +9,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chooseAddon, isBuilt } from './addon.mjs';
 import { explainNoLibtorch, findLibtorch, multiarch, packageRoot } from './libtorch.mjs';
-import { describeMachine, findBlas, findCmake, findCompiler, hasNinja } from './machine.mjs';
+import { describeMachine, findBlas, findBuildProgram, findCmake, findCompiler } from './machine.mjs';
 
 /** @import { Finding } from './doctor.d.mts' */
 /** @import { Libtorch, LibtorchSearch, MachineDescription } from './toolchain.d.mts' */
@@ -91,9 +91,12 @@ function diagnoseCompiler(libtorch, env) {
 }
 
 function diagnoseCmake() {
-  const { found, version, reason } = findCmake();
-  if (found) return ok('CMake', `${version}${hasNinja() ? ' with ninja' : ' with make'}`);
-  return fail('CMake', reason ?? 'not found', 'sudo apt-get install -y cmake');
+  const cmake = findCmake();
+  if (!cmake.found) return fail('CMake', cmake.reason ?? 'not found', 'sudo apt-get install -y cmake');
+  const program = findBuildProgram();
+  if (!program.found)
+    return fail('CMake', program.reason ?? 'not found', 'sudo apt-get install -y ninja-build');
+  return ok('CMake', `${cmake.version} with ${program.path} ${program.version}`);
 }
 
 /**

@@ -60,9 +60,19 @@ export function findCmake() {
   return { found: enough, path: 'cmake', version, reason };
 }
 
-/** Ninja is faster than make but not needed. @returns {boolean} */
-export function hasNinja() {
-  return ask('ninja', ['--version']) !== null;
+/** What CMake hands the work to: ninja, else make. Debian's cmake package brings neither. @returns {Tool} */
+export function findBuildProgram() {
+  for (const name of ['ninja', 'make']) {
+    const text = ask(name, ['--version']);
+    if (text === null) continue;
+    return {
+      found: true,
+      path: name,
+      version: /([0-9]+\.[0-9.]+)/.exec(text)?.[1] ?? 'unknown',
+      reason: null,
+    };
+  }
+  return { found: false, path: null, version: null, reason: 'neither ninja nor make found' };
 }
 
 /**

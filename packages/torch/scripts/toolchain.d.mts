@@ -103,7 +103,8 @@ export interface MachineDescription {
 
 export function findCompiler(standard?: 17 | 20, env?: NodeJS.ProcessEnv): Tool;
 export function findCmake(): Tool;
-export function hasNinja(): boolean;
+/** ninja, else make. */
+export function findBuildProgram(): Tool;
 export function findBlas(libtorch: Pick<Libtorch, 'libDir'>): Blas;
 export function describeMachine(): MachineDescription;
 

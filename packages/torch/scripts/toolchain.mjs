@@ -23,4 +23,4 @@ export {
   readTorchPreference,
   torchPreferencePath,
 } from './libtorch.mjs';
-export { describeMachine, findBlas, findCmake, findCompiler, hasNinja } from './machine.mjs';
+export { describeMachine, findBlas, findBuildProgram, findCmake, findCompiler } from './machine.mjs';
