@@ -62,6 +62,8 @@ const EDGE = 18;
 const LEGEND_ROW = 20;
 const LABEL_GAP = 15;
 const SMALLEST = { width: 320, height: 240 };
+const LARGEST_VALUE = 1e15;
+const SMALLEST_ON_LOG = 1e-12;
 
 /**
  * Draws a chart as one stand-alone SVG document, readable on light and dark pages.
@@ -103,8 +105,12 @@ function svgDocument(chart: LineChart, width: number, height: number, parts: rea
   return `${element('svg', { ...attributes, 'font-size': FONT }, `\n${content}\n`)}\n`;
 }
 
+/** Values that no axis can hold are left out (x) or become gaps (y). */
 function visible(series: Series, scale: ScaleKind): Series {
-  const points = series.points.filter(({ x }) => Number.isFinite(x) && (!isLogarithmic(scale) || x > 0));
+  const leastX = isLogarithmic(scale) ? SMALLEST_ON_LOG : -LARGEST_VALUE;
+  const points = series.points
+    .filter(({ x }) => x >= leastX && x <= LARGEST_VALUE)
+    .map(({ x, y }) => ({ x, y: Math.abs(y) <= LARGEST_VALUE ? y : Number.NaN }));
   return { ...series, points };
 }
 

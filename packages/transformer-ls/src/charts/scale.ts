@@ -50,6 +50,8 @@ export function rangeOf(values: readonly number[], padding: number): Range {
   }
   if (low > high) return { low: 0, high: 1 };
   const span = high - low;
-  const room = span > 0 ? span * padding : Math.max(Math.abs(low) * 0.1, 0.1);
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  // A span that is only rounding is none.
+  const room = span > Math.max(size * 1e-9, 1e-12) ? span * padding : Math.max(size * 0.1, 0.1);
   return { low: low - room, high: high + room };
 }
