@@ -18,6 +18,7 @@ export {
   type Scalar,
 } from './operator.js';
 export type { OperatorSignatures } from './operators.generated.js';
+export * from './optim/index.js';
 export * from './random.js';
 export * from './record.js';
 export { type Index, type Nested, type Reduction, Tensor, type TensorOptions } from './tensor.js';

@@ -1,4 +1,10 @@
 /** Neural-network layers. */
+export {
+  type Block,
+  type BlockResult,
+  type CheckpointedSequence,
+  checkpointSequence,
+} from './checkpoint.js';
 export { type Layer, ModuleList, Sequential } from './containers.js';
 export { Dropout, type DropoutOptions } from './dropout.js';
 export { Embedding, type EmbeddingOptions } from './embedding.js';
