@@ -84,8 +84,9 @@ export type TensorArray =
 export function asTypedArray(entry: TensorEntry): TensorArray {
   checkEntrySize(entry);
   const size = componentBytes(entry.dtype);
+  // A copy where misaligned; not data.slice(), which for a Node Buffer is a view of the same bytes.
   const { buffer, byteOffset, byteLength } =
-    entry.data.byteOffset % size === 0 ? entry.data : entry.data.slice();
+    entry.data.byteOffset % size === 0 ? entry.data : new Uint8Array(entry.data);
   const length = byteLength / size;
   switch (entry.dtype) {
     case 'F64':

@@ -1,0 +1,147 @@
+/**
+ * Causal long-short attention exactly as the published code computes it (spec 3.2), quirks included: cached tokens are
+ * compressed as hidden states and projected afterwards, current tokens the other way round, so that results depend on how
+ * the input is cut into segments. For published weights and numbers; new models use causal.ts.
+ *
+ * Shape letters: B batch, T tokens of the segment, M tokens of the cache, c chunk size, R rank, W window, D width, N heads,
+ * H head size, n = (T+M)/c chunks.
+ */
+import { ArgumentError, cat, type LayerNorm, type Linear, type Tensor } from '@transformer-ls/torch';
+import { CausalAttentionParameters, positionKeys } from './causal-parameters.js';
+import { mergeHeads, splitHeads } from './heads.js';
+import { jointSoftmax } from './joint-softmax.js';
+import { chunkWeights, compressChunks } from './projection.js';
+import { bandOf, type Tiling, tileKeys, tileQueries, tilingFor, untileQueries } from './windows.js';
+
+interface KeysAndValues {
+  keys: Tensor;
+  values: Tensor;
+}
+
+export class ReferenceCausalAttention extends CausalAttentionParameters {
+  /**
+   * @param h (B, T, D) the segment; T a multiple of c
+   * @param cache (B, M, D) the same layer's earlier inputs; M a multiple of c and at least W
+   * @param chunkPositions (1, n*R, D) embeddings of chunk ids n*R-1 … 0
+   * @param windowPositions (1, W, D) embeddings of distances W-1 … 0
+   * @param chunkMask true = may not attend, broadcast to (B, N, T/c, c, n*R); without it the long-range part is not causal
+   * @returns (B, T, D)
+   */
+  forward(
+    h: Tensor,
+    cache: Tensor,
+    chunkPositions: Tensor,
+    windowPositions: Tensor,
+    chunkMask: Tensor | null,
+  ): Tensor {
+    this.checkLengths(h, cache);
+    const { heads: N } = this.config;
+    const tiling = tilingFor(h.size(1), this.config.windowSize);
+    const query = splitHeads(this.proj_query.forward(h), N).mul(1 / Math.sqrt(h.size(-1) / N)); // (B, N, T, H)
+    const projected = { keys: this.proj_key.forward(h), values: this.proj_val.forward(h) };
+    const window = this.windowMemory(cache, projected);
+    const compressed = this.compressedMemory(h, cache, projected);
+
+    const windowScores = this.windowScores(query, window.keys, windowPositions, tiling); // (B, N, G, S, Y)
+    const chunkScores = this.chunkScores(query, compressed.keys, chunkPositions, chunkMask); // (B, N, T, n*R)
+    const [toChunks, toWindow] = jointSoftmax(tileQueries(chunkScores, tiling), windowScores);
+
+    const fromWindow = toWindow.matmul(tileKeys(window.values, N, tiling).transpose(-1, -2));
+    const fromChunks = toChunks.matmul(splitHeads(compressed.values, N).unsqueeze(2));
+    return this.proj_out.forward(mergeHeads(untileQueries(fromWindow.add(fromChunks), tiling)));
+  }
+
+  private checkLengths(h: Tensor, cache: Tensor): void {
+    const { chunkSize, windowSize } = this.config;
+    const [T, M] = [h.size(1), cache.size(1)];
+    if (T % chunkSize !== 0 || M % chunkSize !== 0)
+      throw new ArgumentError(
+        `expected lengths that are multiples of the chunk size ${chunkSize}, received ${T} and a cache of ${M}`,
+      );
+    if (M < windowSize)
+      throw new ArgumentError(`expected a cache of at least the window size ${windowSize}, received ${M}`);
+  }
+
+  /** Keys and values of the W-1 tokens before the segment and of the segment: each (B, W-1+T, D). */
+  private windowMemory(cache: Tensor, projected: KeysAndValues): KeysAndValues {
+    const before = this.config.windowSize - 1;
+    const tail = cache.narrow(1, cache.size(1) - before, before);
+    const joined = (projection: Linear, current: Tensor) =>
+      this.dual_ln_win.forward(cat([projection.forward(tail), current], 1));
+    return { keys: joined(this.proj_key, projected.keys), values: joined(this.proj_val, projected.values) };
+  }
+
+  /** Compressed keys and values, the cache's chunks before the segment's: each (B, n*R, D). */
+  private compressedMemory(h: Tensor, cache: Tensor, projected: KeysAndValues): KeysAndValues {
+    const norm = this.dual_ln_dproj as LayerNorm;
+    const cached = compressChunks(cache, this.weightsOf(cache)); // hidden states, (B, M/c*R, D)
+    const weights = this.weightsOf(h);
+    const joined = (projection: Linear, current: Tensor) =>
+      cat([norm.forward(projection.forward(cached)), norm.forward(compressChunks(current, weights))], 1);
+    return { keys: joined(this.proj_key, projected.keys), values: joined(this.proj_val, projected.values) };
+  }
+
+  private weightsOf(hidden: Tensor): Tensor {
+    return chunkWeights((this.dconv_1 as Linear).forward(hidden), this.config.chunkSize, this.config.heads);
+  }
+
+  /** (B, N, G, S, Y). The biases join an already scaled query: they are not divided by sqrt(H) (quirk 10). */
+  private windowScores(query: Tensor, keys: Tensor, positions: Tensor, tiling: Tiling): Tensor {
+    const { heads } = this.config;
+    const byContent = tileQueries(query, tiling)
+      .add(this.r_w_bias)
+      .matmul(tileKeys(keys, heads, tiling));
+    const positional = positionKeys(this.r_net.forward(positions.squeeze(0)), heads); // (N, H, W)
+    const byDistance = query.add(this.r_r_bias).matmul(positional);
+    return byContent.add(bandOf(byDistance, tiling));
+  }
+
+  /** (B, N, T, n*R). */
+  private chunkScores(query: Tensor, keys: Tensor, positions: Tensor, mask: Tensor | null): Tensor {
+    const { heads, chunkSize: c } = this.config;
+    const [B, N, T] = query.shape as [number, number, number];
+    const byContent = query.matmul(splitHeads(keys, heads).transpose(-1, -2));
+    const positional = positionKeys((this.r_net_chunk as Linear).forward(positions.squeeze(0)), heads); // (N, H, n*R)
+    const scores = byContent.add(this.shiftByChunk(query.matmul(positional)));
+    if (mask === null) return scores;
+    const [rows, columns] = [T / c, scores.size(-1)];
+    return scores
+      .reshape([B, N, rows, c, columns])
+      .maskedFill(mask, Number.NEGATIVE_INFINITY)
+      .reshape([B, N, T, columns]);
+  }
+
+  /**
+   * Moves the scores of chunk row i left by (T/c - i)*R columns. What is shifted in from the next row belongs to chunks the
+   * query may not see; the published code leaves it there for the mask to hide, and without a mask it counts.
+   */
+  private shiftByChunk(byId: Tensor): Tensor {
+    const { chunkSize: c, projectionRank: R } = this.config;
+    const [B, N, T, columns] = byId.shape as [number, number, number, number];
+    const rows = T / c;
+    const flat = byId
+      .reshape([B, N, rows, c, columns])
+      .transpose(2, 3)
+      .pad([0, R])
+      .reshape([B, N, c, rows * (columns + R)]);
+    return flat
+      .narrow(-1, rows * R, rows * columns)
+      .reshape([B, N, c, rows, columns])
+      .transpose(2, 3)
+      .reshape([B, N, T, columns]);
+  }
+}
+
+/**
+ * The published causal mask: chunk a is hidden from chunk row i of the segment unless it lies before it.
+ *
+ * @returns n[row][column] as a flat list of booleans, T/c rows of n*R columns, true = hidden
+ */
+export function causalChunkMask(segmentChunks: number, cachedChunks: number, rank: number): boolean[] {
+  const columns = (segmentChunks + cachedChunks) * rank;
+  return Array.from({ length: segmentChunks * columns }, (_, index) => {
+    const row = Math.floor(index / columns);
+    const chunk = Math.floor((index % columns) / rank);
+    return chunk >= cachedChunks + row;
+  });
+}

@@ -1,0 +1,52 @@
+/** Runs golden files through the public modules. */
+import { readdirSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { runAttentionCase, runLanguageModelCase } from './causal-cases.js';
+import type { CaseResult } from './comparison.js';
+import { type GoldenFile, readGoldenFile } from './golden-file.js';
+
+/** What runs each family; a family that is known but has no runner is reported as not supported yet. */
+const RUNNERS: Record<string, ((file: GoldenFile) => CaseResult) | null> = {
+  ar_attention: runAttentionCase,
+  lm: runLanguageModelCase,
+  bi_attention: null,
+  lra_model: null,
+  lra_model_dual: null,
+  im_attention: null,
+  msvit: null,
+};
+
+/** The golden files that a list of files and folders stands for, folders one level deep. @throws Error where one does not exist */
+export function goldenPaths(places: readonly string[]): string[] {
+  return places.flatMap((place) => {
+    if (!statSync(place).isDirectory()) return [place];
+    const names = readdirSync(place).filter((name) => name.endsWith('.safetensors'));
+    return names.sort().map((name) => join(place, name));
+  });
+}
+
+/** Runs one golden file; whatever goes wrong becomes a failed case. */
+export function runGolden(path: string): CaseResult {
+  try {
+    const file = readGoldenFile(path);
+    const runner = RUNNERS[file.family];
+    if (runner === undefined) throw new Error(`unknown family ${file.family}`);
+    if (runner === null) return outcome(path, 'not supported yet', []);
+    return runner(file);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return outcome(path, 'fail', [message.replaceAll('\n', ' ')]);
+  }
+}
+
+function outcome(path: string, status: CaseResult['status'], problems: string[]): CaseResult {
+  const name = basename(path, '.safetensors');
+  return {
+    name,
+    status,
+    outputError: Number.NaN,
+    gradientError: Number.NaN,
+    tolerance: Number.NaN,
+    problems,
+  };
+}
