@@ -1,5 +1,7 @@
 import { ones, zeros } from '../creation.js';
+import { ArgumentError } from '../errors.js';
 import { layerNorm } from '../functional.js';
+import { describeValue } from '../operator.js';
 import type { Tensor } from '../tensor.js';
 import { Module } from './module.js';
 import { requireSize } from './sizes.js';
@@ -22,6 +24,10 @@ export class LayerNorm extends Module {
   constructor({ dim, epsilon = 1e-5 }: LayerNormOptions) {
     super();
     requireSize('LayerNorm', 'dim', dim);
+    if (!(epsilon >= 0))
+      throw new ArgumentError(
+        `LayerNorm: expected epsilon of at least 0, received ${describeValue(epsilon)}`,
+      );
     this.weight = this.parameter('weight', ones([dim]));
     this.bias = this.parameter('bias', zeros([dim]));
     this.epsilon = epsilon;

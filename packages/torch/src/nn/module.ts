@@ -36,6 +36,8 @@ export abstract class Module {
     this.checkNewName(name);
     if (!(value instanceof Tensor))
       throw new ArgumentError(`parameter ${name}: expected a Tensor, received ${describeValue(value)}`);
+    if (!isFloatingPoint(value.dtype))
+      throw new ArgumentError(`parameter ${name}: expected floating point, received ${describeValue(value)}`);
     if (!value.isLeaf)
       throw new ArgumentError(
         `parameter ${name}: expected a tensor that was not computed from others with grad`,

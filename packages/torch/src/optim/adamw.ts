@@ -13,9 +13,6 @@ export interface AdamOptions {
   epsilon?: number;
   /** Decoupled: the parameter shrinks by learningRate * weightDecay of itself at each step. */
   weightDecay?: number;
-}
-
-export interface AdamImplementation {
   /** Use the native operator where device, dtype and layout allow. Default true. */
   fused?: boolean;
 }
@@ -29,7 +26,7 @@ abstract class AdamFamily extends Optimizer<AdamSetting> {
   protected constructor(
     kind: string,
     parameters: Parameters | readonly ParameterGroup<AdamSetting>[],
-    options: AdamOptions & AdamImplementation,
+    options: AdamOptions,
     defaultDecay: number,
   ) {
     const { fused = true, ...settings } = options;
@@ -74,10 +71,7 @@ abstract class AdamFamily extends Optimizer<AdamSetting> {
 
 /** PyTorch's AdamW: weight decay 0.01 by default, epsilon added to the bias-corrected root of the second moment. */
 export class AdamW extends AdamFamily {
-  constructor(
-    parameters: Parameters | readonly ParameterGroup<AdamSetting>[],
-    options: AdamOptions & AdamImplementation,
-  ) {
+  constructor(parameters: Parameters | readonly ParameterGroup<AdamSetting>[], options: AdamOptions) {
     super('AdamW', parameters, options, 0.01);
   }
 
@@ -91,10 +85,7 @@ export class AdamW extends AdamFamily {
  * corrected, so in the first steps it weighs up to 1/sqrt(1 - beta2) times more than AdamW's. Spec 3.8.
  */
 export class Adam extends AdamFamily {
-  constructor(
-    parameters: Parameters | readonly ParameterGroup<AdamSetting>[],
-    options: AdamOptions & AdamImplementation,
-  ) {
+  constructor(parameters: Parameters | readonly ParameterGroup<AdamSetting>[], options: AdamOptions) {
     super('Adam', parameters, options, 0);
   }
 
