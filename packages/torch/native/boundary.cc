@@ -173,9 +173,12 @@ napi_value array_element(napi_env env, napi_value array, uint32_t index) {
   return element;
 }
 
-Arguments::Arguments(napi_env env, napi_callback_info info) : env(env) {
+Arguments::Arguments(napi_env env, napi_callback_info info) : env(env), count(kFew), values(few_) {
+  check(env, napi_get_cb_info(env, info, &count, few_, nullptr, nullptr), "reading arguments");
+  if (count <= kFew) return;
+  many_.resize(count);
+  values = many_.data();
   check(env, napi_get_cb_info(env, info, &count, values, nullptr, nullptr), "reading arguments");
-  if (count > kMax) bad_argument("at most " + std::to_string(kMax) + " arguments, received " + std::to_string(count));
 }
 
 napi_value Arguments::at(size_t index, const char* expected) const {
@@ -201,7 +204,6 @@ std::vector<at::Tensor> Arguments::tensors(size_t index) const {
   napi_value array = at(index, "an array of tensors");
   uint32_t length = array_length(env, array, "an array of tensors");
   std::vector<at::Tensor> result;
-  result.reserve(length);
   for (uint32_t i = 0; i < length; ++i)
     result.push_back(handles(env).get(to_handle(env, array_element(env, array, i))));
   return result;
@@ -210,8 +212,8 @@ std::vector<at::Tensor> Arguments::tensors(size_t index) const {
 std::vector<int64_t> Arguments::integers(size_t index) const {
   napi_value array = at(index, "an array of integers");
   uint32_t length = array_length(env, array, "an array of integers");
-  std::vector<int64_t> result(length);
-  for (uint32_t i = 0; i < length; ++i) result[i] = to_integer(env, array_element(env, array, i));
+  std::vector<int64_t> result;  // not sized beforehand: `new Array(4e9)` has a length but no elements
+  for (uint32_t i = 0; i < length; ++i) result.push_back(to_integer(env, array_element(env, array, i)));
   return result;
 }
 

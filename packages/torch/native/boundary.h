@@ -50,11 +50,10 @@ void check(napi_env env, napi_status status, const char* doing);
 
 // ---- reading arguments -----------------------------------------------------------------------------------------
 struct Arguments {
-  static constexpr size_t kMax = 40;
   Arguments(napi_env env, napi_callback_info info);
   napi_env env;
-  size_t count = kMax;
-  napi_value values[kMax];
+  size_t count;
+  napi_value* values;
 
   napi_value at(size_t index, const char* expected) const;
   bool missing(size_t index) const;  // not given, undefined or null
@@ -65,6 +64,12 @@ struct Arguments {
   std::string string(size_t index) const;
   std::vector<at::Tensor> tensors(size_t index) const;  // array of handles
   std::vector<int64_t> integers(size_t index) const;
+
+ private:
+  // Node fills what is not given with undefined, so room for the rare long call would be paid for by every call.
+  static constexpr size_t kFew = 8;
+  napi_value few_[kFew];
+  std::vector<napi_value> many_;
 };
 
 napi_valuetype type_of(napi_env env, napi_value value);

@@ -109,7 +109,7 @@ template <typename Element, typename Convert>
 IValue to_list(napi_env env, napi_value value, Convert convert) {
   c10::List<Element> list;
   uint32_t length = array_length(env, value, "an array");
-  list.reserve(length);
+  list.reserve(std::min<uint32_t>(length, 64));  // a length may be made up: `new Array(4e9)` holds nothing
   for (uint32_t i = 0; i < length; ++i) list.push_back(convert(env, array_element(env, value, i)));
   return list;
 }
@@ -218,18 +218,34 @@ napi_value results_to_javascript(napi_env env, const torch::jit::Stack& stack) {
   return result;
 }
 
+// The thread's stack, taken for one call and given back empty: saves an allocation. A call made while arguments are
+// being read (by a getter) finds none and allocates its own.
+struct BorrowedStack {
+  BorrowedStack() : values(std::move(spare())) { values.clear(); }
+  ~BorrowedStack() {
+    values.clear();
+    spare() = std::move(values);
+  }
+  torch::jit::Stack values;
+
+ private:
+  static torch::jit::Stack& spare() {
+    static thread_local torch::jit::Stack stack;
+    return stack;
+  }
+};
+
 // call(operatorId, ...arguments): one result, an array of results, or undefined when the operator works in place.
 napi_value call(napi_env env, const Arguments& arguments) {
   const Operator& op = cached_operator(arguments.integer(0));
   size_t given = arguments.count - 1;
   if (given > op.parameters.size())
     bad_argument("at most " + std::to_string(op.parameters.size()) + " arguments, received " + std::to_string(given));
-  torch::jit::Stack stack;
-  stack.reserve(std::max<size_t>(op.parameters.size(), 2));
-  for (size_t i = 0; i < op.parameters.size(); ++i) push_argument(env, op, arguments, i, stack);
-  op.handle.callBoxed(&stack);
+  BorrowedStack stack;
+  for (size_t i = 0; i < op.parameters.size(); ++i) push_argument(env, op, arguments, i, stack.values);
+  op.handle.callBoxed(&stack.values);
   if (op.returns_self) return make_undefined(env);
-  return results_to_javascript(env, stack);
+  return results_to_javascript(env, stack.values);
 }
 
 // findOperator(name, overload): its id, or -1.
@@ -239,7 +255,6 @@ napi_value find_operator(napi_env env, const Arguments& arguments) {
   if (!found) return make_integer(env, -1);
   Operator op{*found, {}, is_in_place(found->schema())};
   for (const auto& argument : found->schema().arguments()) op.parameters.push_back(parameter_of(argument));
-  if (op.parameters.size() >= Arguments::kMax) bad_argument(name + " takes too many arguments");
   std::lock_guard<std::mutex> lock(operators_mutex);
   operators().push_back(std::move(op));
   return make_integer(env, static_cast<int64_t>(operators().size() - 1));
@@ -287,6 +302,7 @@ napi_value operator_names(napi_env env, const Arguments&) {
 // loadLibrary(path): a shared library whose static initialisers register operators (TORCH_LIBRARY).
 napi_value load_library(napi_env env, const Arguments& arguments) {
   std::string path = arguments.string(0);
+  if (path.empty() || path.find('\0') != std::string::npos) bad_argument("expected the path of a shared library");
   if (!dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL)) {
     const char* reason = dlerror();
     bad_argument(std::string("cannot load ") + path + ": " + (reason ? reason : "unknown reason"));

@@ -44,9 +44,9 @@ size_t checked_bytes(const std::vector<int64_t>& shape, c10::ScalarType dtype) {
 
 // fromBytes(bytes, dtype, shape): a CPU tensor with a copy of the bytes.
 napi_value from_bytes(napi_env env, const Arguments& arguments) {
-  Bytes bytes = bytes_of(env, arguments.at(0, "a typed array"));
   c10::ScalarType dtype = to_scalar_type(arguments.integer(1));
   std::vector<int64_t> shape = arguments.integers(2);
+  Bytes bytes = bytes_of(env, arguments.at(0, "a typed array"));  // last: a getter in the shape may detach the array
   size_t needed = checked_bytes(shape, dtype);
   if (needed != bytes.length)
     bad_argument("shape and dtype need " + std::to_string(needed) + " bytes, received " + std::to_string(bytes.length));
@@ -100,9 +100,10 @@ napi_value is_contiguous(napi_env env, const Arguments& arguments) {
   return make_boolean(env, arguments.tensor(0).is_contiguous());
 }
 
-// bytes(tensor): size of the elements (not of the storage, which views share).
+// bytes(tensor): size of the elements (not of the storage, which views share); 0 where they lie in no one block.
 napi_value bytes(napi_env env, const Arguments& arguments) {
-  return make_integer(env, static_cast<int64_t>(arguments.tensor(0).nbytes()));
+  const at::Tensor& tensor = arguments.tensor(0);
+  return make_integer(env, tensor.layout() == at::kStrided ? static_cast<int64_t>(tensor.nbytes()) : 0);
 }
 
 // item(tensor): the only element, as number, boolean, or bigint where a number would lose digits.

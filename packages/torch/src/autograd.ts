@@ -1,22 +1,25 @@
 /** Switches of autograd, and gradients as values. */
-import { type DType, dtypeCode, dtypeOfCode } from './dtype.js';
+import { type DType, dtypeCode } from './dtype.js';
 import { ArgumentError } from './errors.js';
+import { TensorHandle } from './handle.js';
 import { native } from './load.js';
-import { guard, wrapHandle } from './operator.js';
+import { describeValue, guard, wrapHandle } from './operator.js';
 import type { Tensor } from './tensor.js';
 
-function withGradMode<T>(enabled: boolean, fn: () => T): T {
+/** A switch that is thrown back when `fn` returns would be thrown back too early for a promise. */
+function finishesAtOnce<T>(name: string, result: T): T {
+  if (!(result instanceof Promise)) return result;
+  result.catch(() => {});
+  throw new ArgumentError(
+    `${name}: expected a function that finishes at once, received one that returns a promise`,
+  );
+}
+
+function withGradMode<T>(name: string, enabled: boolean, fn: () => T): T {
   const before = native().gradEnabled();
   native().setGradEnabled(enabled);
   try {
-    const result = fn();
-    if (result instanceof Promise) {
-      result.catch(() => {});
-      throw new ArgumentError(
-        'noGrad: expected a function that finishes at once, received one that returns a promise',
-      );
-    }
-    return result;
+    return finishesAtOnce(name, fn());
   } finally {
     native().setGradEnabled(before);
   }
@@ -24,12 +27,12 @@ function withGradMode<T>(enabled: boolean, fn: () => T): T {
 
 /** Runs `fn` without building an autograd graph. */
 export function noGrad<T>(fn: () => T): T {
-  return withGradMode(false, fn);
+  return withGradMode('noGrad', false, fn);
 }
 
 /** Runs `fn` with the autograd graph on, inside a `noGrad`. */
 export function enableGrad<T>(fn: () => T): T {
-  return withGradMode(true, fn);
+  return withGradMode('enableGrad', true, fn);
 }
 
 export function isGradEnabled(): boolean {
@@ -53,21 +56,35 @@ export function gradients(
   options: GradientOptions = {},
 ): (Tensor | null)[] {
   const { gradOutputs, createGraph = false, retainGraph = createGraph, allowUnused = false } = options;
-  const handles = (tensors: readonly Tensor[]) => tensors.map((tensor) => tensor.live('gradients'));
-  const seeds = gradOutputs === undefined ? null : handles(gradOutputs);
-  const found = guard('gradients', [outputs, inputs], () =>
-    native().gradients(handles(outputs), handles(inputs), seeds, retainGraph, createGraph, allowUnused),
-  );
-  return found.map(wrapHandle);
+  const seeds = gradOutputs === undefined ? null : handlesOf('gradOutputs', gradOutputs);
+  if (seeds !== null && seeds.length !== outputs.length)
+    throw new ArgumentError(
+      `gradients: ${outputs.length} outputs need as many gradOutputs, received ${seeds.length}`,
+    );
+  const [from, to] = [handlesOf('outputs', outputs), handlesOf('inputs', inputs)];
+  return guard('gradients', [outputs, inputs], () =>
+    native().gradients(from, to, seeds, retainGraph, createGraph, allowUnused),
+  ).map(wrapHandle);
+}
+
+function handlesOf(what: string, tensors: readonly Tensor[]): number[] {
+  if (!Array.isArray(tensors) || !tensors.every((tensor) => tensor instanceof TensorHandle))
+    throw new ArgumentError(
+      `gradients: expected an array of Tensors as ${what}, received ${describeValue(tensors)}`,
+    );
+  return tensors.map((tensor) => tensor.live('gradients'));
 }
 
 /** Runs `fn` with matrix products and the like in a smaller dtype, as torch.autocast does. */
 export function autocast<T>(deviceType: 'cpu' | 'cuda', dtype: DType, fn: () => T): T {
-  const before = native().autocast(deviceType);
-  native().setAutocast(deviceType, true, dtypeCode(dtype));
+  const code = dtypeCode(dtype);
+  const set = (enabled: boolean, to: number) =>
+    guard('autocast', [deviceType, dtype], () => native().setAutocast(deviceType, enabled, to));
+  const before = guard('autocast', [deviceType, dtype], () => native().autocast(deviceType));
+  set(true, code);
   try {
-    return fn();
+    return finishesAtOnce('autocast', fn());
   } finally {
-    native().setAutocast(deviceType, before.enabled, dtypeCode(dtypeOfCode(before.dtype)));
+    set(before.enabled, before.dtype);
   }
 }

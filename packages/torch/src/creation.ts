@@ -3,6 +3,7 @@ import {
   type DType,
   dtypeCode,
   dtypeOfArray,
+  integerRange,
   isTypedArray,
   newTypedArray,
   type TypedArray,
@@ -79,10 +80,21 @@ function fromNested(data: Nested, options: { dtype?: DType; shape?: readonly num
     options.dtype ?? (flat.length > 0 && flat.every((x) => typeof x === 'boolean') ? 'bool' : 'float32');
   const half = dtype === 'float16' || dtype === 'bfloat16';
   const array = newTypedArray(half ? 'float32' : dtype, flat.length);
-  for (let i = 0; i < flat.length; i++) array[i] = dtype === 'int64' ? BigInt(flat[i]!) : Number(flat[i]);
+  const range = integerRange(dtype);
+  for (let i = 0; i < flat.length; i++) {
+    if (range !== null) checkInteger(flat[i]!, dtype, range);
+    array[i] = dtype === 'int64' ? BigInt(flat[i]!) : Number(flat[i]);
+  }
   const sizes = options.shape ?? shape;
   if (!half) return fromBytes(array, dtype, sizes);
   return fromTypedArray(array, { dtype, shape: sizes });
+}
+
+/** A typed array would wrap or cut a value that does not fit, without a word. */
+function checkInteger(value: Scalar, dtype: DType, [low, high]: readonly [bigint, bigint]): void {
+  const whole = typeof value !== 'number' || Number.isInteger(value);
+  if (!whole || BigInt(value) < low || BigInt(value) > high)
+    throw new ArgumentError(`tensor: ${value} is no ${dtype}`);
 }
 
 function nestingOf(data: Nested): number[] {

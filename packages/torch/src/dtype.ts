@@ -1,4 +1,5 @@
 /** Element types under PyTorch's names, with the codes of libtorch's `ScalarType` and the typed array that holds their bits. */
+import { ArgumentError } from './errors.js';
 
 const TABLE = {
   uint8: { code: 0, array: Uint8Array },
@@ -36,22 +37,61 @@ export function isDType(value: unknown): value is DType {
   return typeof value === 'string' && Object.hasOwn(TABLE, value);
 }
 
+/** @throws ArgumentError naming the dtypes there are. */
 export function dtypeCode(dtype: DType): number {
-  if (!isDType(dtype))
-    throw new TypeError(`expected a dtype (${dtypes.join(', ')}), received ${String(dtype)}`);
-  return TABLE[dtype].code;
+  return entryOf(dtype).code;
 }
 
+function entryOf<D extends DType>(dtype: D): (typeof TABLE)[D] {
+  if (isDType(dtype)) return TABLE[dtype];
+  const received = typeof dtype === 'string' ? `"${dtype}"` : `a value of type ${typeof dtype}`;
+  throw new ArgumentError(
+    `expected a dtype (${dtypes.join(', ')}), received ${received}${didYouMean(dtype)}`,
+  );
+}
+
+/** PyTorch's short names, and one wrong letter. */
+function didYouMean(name: unknown): string {
+  if (typeof name !== 'string') return '';
+  const aliases: Record<string, DType> = {
+    float: 'float32', double: 'float64', half: 'float16', bf16: 'bfloat16', f16: 'float16', f32: 'float32',
+    f64: 'float64', int: 'int32', long: 'int64', short: 'int16', boolean: 'bool',
+  }; // biome-ignore format: a table
+  const near = Object.hasOwn(aliases, name)
+    ? aliases[name]
+    : dtypes.find((dtype) => differsInOneLetter(dtype, name.toLowerCase()));
+  return near === undefined ? '' : `; did you mean ${near}?`;
+}
+
+function differsInOneLetter(a: string, b: string): boolean {
+  return a.length === b.length && [...a].filter((letter, i) => letter !== b[i]).length <= 1;
+}
+
+/** @throws ArgumentError for libtorch's other types (complex, quantised, float8), which no typed array holds. */
 export function dtypeOfCode(code: number): DType {
   const dtype = byCode.get(code);
   if (dtype === undefined)
-    throw new TypeError(`libtorch's ScalarType ${code} has no typed array in JavaScript`);
+    throw new ArgumentError(`libtorch's ScalarType ${code} has no typed array in JavaScript`);
   return dtype;
+}
+
+/** A dtype's name for messages, also of those that have none here. */
+export function dtypeLabel(code: number): string {
+  return byCode.get(code) ?? `ScalarType ${code} `;
+}
+
+/** The whole numbers that a dtype can hold; null for floating dtypes. */
+export function integerRange(dtype: DType): readonly [low: bigint, high: bigint] | null {
+  if (isFloatingPoint(dtype)) return null;
+  if (dtype === 'bool') return [0n, 1n];
+  if (dtype === 'uint8') return [0n, 255n];
+  const bits = BigInt(dtype.slice('int'.length));
+  return [-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n];
 }
 
 /** A zeroed typed array for `length` elements of a dtype. */
 export function newTypedArray<D extends DType>(dtype: D, length: number): TypedArrayOf<D> {
-  return new TABLE[dtype].array(length) as TypedArrayOf<D>;
+  return new (entryOf(dtype).array)(length) as TypedArrayOf<D>;
 }
 
 /** The typed array over part of a buffer. */
@@ -61,7 +101,7 @@ export function typedArrayOver<D extends DType>(
   offset = 0,
   length?: number,
 ): TypedArrayOf<D> {
-  return new TABLE[dtype].array(buffer as ArrayBuffer, offset, length) as TypedArrayOf<D>;
+  return new (entryOf(dtype).array)(buffer as ArrayBuffer, offset, length) as TypedArrayOf<D>;
 }
 
 export function isTypedArray(value: unknown): value is TypedArray {
@@ -77,7 +117,9 @@ export function dtypeOfArray(array: TypedArray): DType {
   if (array instanceof Uint8Array) return 'uint8';
   if (array instanceof Int8Array) return 'int8';
   if (array instanceof Int16Array) return 'int16';
-  throw new TypeError(`a ${(array as object).constructor.name} stands for no dtype by itself: name one`);
+  throw new ArgumentError(
+    `tensor: a ${(array as object).constructor.name} stands for no dtype by itself: name one`,
+  );
 }
 
 export function isFloatingPoint(dtype: DType): boolean {

@@ -37,14 +37,22 @@ interface NativeFault extends Error {
 export function translateFault(fault: unknown, operator: string, describeArguments: () => string): unknown {
   if (!(fault instanceof Error)) return fault;
   const code = (fault as NativeFault).code;
-  if (code === 'TLS_TORCH')
-    return new TorchError(`${operator}: ${fault.message}\n  called with ${describeArguments()}`, operator);
-  if (code === 'TLS_ARGUMENT')
-    return new ArgumentError(`${operator}: ${fault.message}; called with ${describeArguments()}`, operator);
-  if (code === 'TLS_FREED')
-    return new FreedTensorError(
-      `${operator}: ${fault.message}; called with ${describeArguments()}`,
-      operator,
-    );
-  return fault;
+  const make = typeof code === 'string' ? CLASSES.get(code) : undefined;
+  if (make === undefined) return fault;
+  return new make(
+    `${operator}: ${firstSentence(fault.message)}; called with ${describeArguments()}`,
+    operator,
+  );
+}
+
+/** In step with `Fault` in native/boundary.h. */
+const CLASSES = new Map<string, new (message: string, operator: string) => TorchError>([
+  ['TLS_TORCH', TorchError],
+  ['TLS_ARGUMENT', ArgumentError],
+  ['TLS_FREED', FreedTensorError],
+]);
+
+/** Where a backend lacks an operator, libtorch adds advice for its own developers and a list of some forty backends. */
+function firstSentence(message: string): string {
+  return message.replace(/(Could not run '[^']*' .*? backend\.)[\s\S]*/, '$1').trim();
 }

@@ -14,6 +14,8 @@ export abstract class TensorHandle {
   owner: Scope | null = null;
   /** @internal Sizes, kept after the first look; operations in place forget them. */
   knownShape: readonly number[] | null = null;
+  /** @internal Bytes reported to V8 while the collector watches this tensor; -1 while it does not. */
+  watchedBytes = -1;
 
   protected constructor(handle: number) {
     this.handle = handle;
@@ -27,7 +29,7 @@ export abstract class TensorHandle {
   /** Frees this tensor's hold on its memory. Views and the autograd graph keep what they need. Twice is once. */
   dispose(): void {
     if (this.handle < 0) return;
-    if (this.owner === null) collector.forget(this);
+    if (this.watchedBytes >= 0) collector.forget(this);
     native().free(this.handle);
     this.handle = -1;
   }
@@ -54,22 +56,37 @@ class Collector {
       this.report(-bytes);
     },
   );
-  private readonly sizes = new WeakMap<TensorHandle, number>();
+  /**
+   * Registering costs more than a small operator, and most tensors are disposed soon. Newcomers wait here until the
+   * running turn of the event loop ends: V8 calls no finaliser before that, so nothing is freed later for it.
+   */
+  private newcomers: TensorHandle[] = [];
   private unreported = 0;
 
-  watch(tensor: TensorHandle): void {
-    const bytes = native().bytes(tensor.handle);
-    this.registry.register(tensor, { handle: tensor.handle, bytes }, tensor);
-    this.sizes.set(tensor, bytes);
-    this.report(bytes);
+  welcome(tensor: TensorHandle): void {
+    if (this.newcomers.length === 0) queueMicrotask(() => this.watchNewcomers());
+    this.newcomers.push(tensor);
+    if (this.newcomers.length >= 1024) this.watchNewcomers();
   }
 
   forget(tensor: TensorHandle): void {
-    const bytes = this.sizes.get(tensor);
-    if (bytes === undefined) return;
     this.registry.unregister(tensor);
-    this.sizes.delete(tensor);
-    this.report(-bytes);
+    this.report(-tensor.watchedBytes);
+    tensor.watchedBytes = -1;
+  }
+
+  private watchNewcomers(): void {
+    const { newcomers } = this;
+    this.newcomers = [];
+    for (const tensor of newcomers)
+      if (tensor.handle >= 0 && tensor.owner === null && tensor.watchedBytes < 0) this.watch(tensor);
+  }
+
+  private watch(tensor: TensorHandle): void {
+    const { handle } = tensor;
+    tensor.watchedBytes = native().bytes(handle);
+    this.registry.register(tensor, { handle, bytes: tensor.watchedBytes }, tensor);
+    this.report(tensor.watchedBytes);
   }
 
   /** Each report may make V8 collect, so small changes are gathered first. */
@@ -111,7 +128,7 @@ let current: Scope | null = null;
 /** @internal Gives a new tensor to the running scope, or to the collector where none runs. */
 export function adopt(tensor: TensorHandle): void {
   if (current !== null) current.add(tensor);
-  else collector.watch(tensor);
+  else collector.welcome(tensor);
 }
 
 /** Moves a tensor out of its scope to `owner` (null: nobody but `dispose` and the collector). */
@@ -122,16 +139,28 @@ function release(tensor: TensorHandle, owner: Scope | null): void {
     return;
   }
   tensor.owner = null;
-  collector.watch(tensor);
+  collector.welcome(tensor);
 }
 
-/** Calls `visit` with every tensor inside arrays, maps, plain objects, and objects with a `tensors()` method. */
+/** Calls `visit` with every tensor inside arrays, maps, sets and plain objects, circular ones too. */
 export function eachTensor(value: unknown, visit: (tensor: TensorHandle) => void): void {
   if (value instanceof TensorHandle) visit(value);
-  else if (Array.isArray(value)) for (const item of value) eachTensor(item, visit);
-  else if (value instanceof Map) for (const item of value.values()) eachTensor(item, visit);
-  else if (value !== null && typeof value === 'object' && isPlain(value))
-    for (const item of Object.values(value)) eachTensor(item, visit);
+  else if (typeof value === 'object' && value !== null) visitInside(value, visit, new Set());
+}
+
+function visitInside(value: object, visit: (tensor: TensorHandle) => void, seen: Set<object>): void {
+  if (seen.has(value)) return;
+  seen.add(value);
+  for (const item of contentsOf(value)) {
+    if (item instanceof TensorHandle) visit(item);
+    else if (typeof item === 'object' && item !== null) visitInside(item, visit, seen);
+  }
+}
+
+function contentsOf(value: object): Iterable<unknown> {
+  if (Array.isArray(value) || value instanceof Set) return value;
+  if (value instanceof Map) return value.values();
+  return isPlain(value) ? Object.values(value) : [];
 }
 
 function isPlain(value: object): boolean {
@@ -140,8 +169,8 @@ function isPlain(value: object): boolean {
 }
 
 /**
- * Runs `fn` and frees every tensor created inside it, except those it returns (alone, or inside arrays, maps and plain
- * objects) and those given to `keep`. Scopes nest: what leaves an inner scope belongs to the outer one.
+ * Runs `fn` and frees every tensor created inside it, except those it returns (alone, or inside arrays, maps, sets and
+ * plain objects) and those given to `keep`. Scopes nest: what leaves an inner scope belongs to the outer one.
  *
  * @throws TypeError when `fn` returns a promise: other code would run between its steps and its tensors would be freed too.
  */

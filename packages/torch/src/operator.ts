@@ -3,9 +3,9 @@
  * arguments are checked and converted by its schema: positional, in the schema's order; `undefined` means the
  * schema's default and `null` means None.
  */
-import type { NativeArgument, NativeSchema } from './binding.js';
-import { type DType, dtypeCode } from './dtype.js';
-import { ArgumentError, translateFault } from './errors.js';
+import type { Binding, NativeArgument, NativeSchema } from './binding.js';
+import { type DType, dtypeCode, isTypedArray } from './dtype.js';
+import { ArgumentError, TorchError, translateFault } from './errors.js';
 import { adopt, TensorHandle } from './handle.js';
 import { native } from './load.js';
 import type { OperatorSignatures } from './operators.generated.js';
@@ -17,14 +17,15 @@ export type Scalar = number | bigint | boolean;
 export type OperatorName = keyof OperatorSignatures;
 type AnyFunction = (...values: never[]) => unknown;
 
-/** How a value crosses the boundary, decided once per parameter from its schema type. */
-type Convert = (value: unknown) => unknown;
+/** How an argument crosses the boundary, decided once per parameter from its schema type. */
+type Kind = 'tensor' | 'tensors' | 'dtype' | 'list' | 'plain';
 
 interface Resolved {
   readonly name: string;
   readonly id: number;
+  readonly call: Binding['call'];
   readonly parameters: readonly NativeArgument[];
-  readonly converts: readonly (Convert | null)[];
+  readonly kinds: readonly Kind[];
   readonly returnsOneTensor: boolean;
   readonly returnsTensors: readonly boolean[];
   readonly inPlace: boolean;
@@ -73,16 +74,25 @@ export function guard<T>(name: string, values: readonly unknown[], run: () => T)
 export function operator<Name extends OperatorName>(name: Name): OperatorSignatures[Name];
 export function operator<Signature extends AnyFunction>(name: string): Signature;
 export function operator(name: string): AnyFunction {
-  let resolved: Resolved | null = null;
-  return (...values: unknown[]) => {
-    if (resolved === null) resolved = resolve(name);
-    return invoke(resolved, values);
+  let op: Resolved | null = null;
+  // Fixed parameters, because collecting and spreading an array costs as much as the rest of the call together.
+  return (a?: unknown, b?: unknown, c?: unknown, d?: unknown, ...more: unknown[]) => {
+    if (op === null) op = resolve(name);
+    let raw: unknown;
+    try {
+      raw = callNative(op, a, b, c, d, more);
+    } catch (fault) {
+      throw translateFault(fault, op.name, () => describeValues(given(a, b, c, d, more)));
+    }
+    const result = op.returnsOneTensor && !op.inPlace ? wrapHandle(raw as number) : finish(op, a, raw);
+    if (observer !== null) observer(op.name, given(a, b, c, d, more), result);
+    return result;
   };
 }
 
 /** Calls an operator by name once; `operator(name)` is faster for repeated calls. */
 export function call(name: string, ...values: unknown[]): unknown {
-  return invoke(resolve(name), values);
+  return (operator(name) as (...values: unknown[]) => unknown)(...values);
 }
 
 /** The schema of an operator, as libtorch prints it. @throws ArgumentError where no such operator exists. */
@@ -112,7 +122,8 @@ function resolve(name: string): Resolved {
     name,
     id,
     parameters: schema.parameters,
-    converts: schema.parameters.map((parameter) => conversionFor(parameter.type)),
+    call: native().call,
+    kinds: schema.parameters.map((parameter) => kindOf(parameter.type)),
     returnsOneTensor: schema.returns.length === 1 && returnsTensors[0] === true,
     returnsTensors: schema.returns.map((result) => result.type.startsWith('Tensor')),
     inPlace: schema.inPlace,
@@ -141,88 +152,79 @@ function findId(name: string): number {
 
 // ---- converting arguments --------------------------------------------------------------------------------------
 
-function tensorToHandle(value: unknown): unknown {
-  if (value instanceof TensorHandle) return value.handle;
-  if (value === undefined || value === null) return value;
-  throw new ArgumentError(`expected a Tensor, received ${describeValue(value)}`);
-}
-
-function tensorsToHandles(value: unknown): unknown {
-  if (!Array.isArray(value))
-    throw new ArgumentError(`expected an array of Tensors, received ${describeValue(value)}`);
-  return value.map(tensorToHandle);
-}
-
-function dtypeToCode(value: unknown): unknown {
-  return value === undefined || value === null ? value : dtypeCode(value as DType);
-}
-
-function toPlainArray(value: unknown): unknown {
-  return ArrayBuffer.isView(value) ? Array.from(value as Int32Array) : value;
-}
-
-function conversionFor(type: string): Convert | null {
+function kindOf(type: string): Kind {
   const plain = type.endsWith('?') ? type.slice(0, -1) : type;
-  if (plain === 'Tensor') return tensorToHandle;
-  if (plain === 'Tensor[]' || plain === 'Tensor?[]') return tensorsToHandles;
-  if (plain === 'ScalarType') return dtypeToCode;
-  if (/\[\d*\]$/.test(plain)) return toPlainArray;
-  return null;
+  if (plain === 'Tensor') return 'tensor';
+  if (plain === 'Tensor[]' || plain === 'Tensor?[]') return 'tensors';
+  if (plain === 'ScalarType') return 'dtype';
+  return /\[\d*\]$/.test(plain) ? 'list' : 'plain';
 }
 
-function convertAt(op: Resolved, values: readonly unknown[], index: number): unknown {
-  const convert = op.converts[index];
-  const value = values[index];
-  if (convert === null || convert === undefined) return value;
+/** One argument as the bridge takes it: a handle for a tensor, a code for a dtype. */
+function toNative(op: Resolved, index: number, value: unknown): unknown {
+  const kind = op.kinds[index];
+  if (kind === 'tensor' && value instanceof TensorHandle) return value.handle;
+  if (kind === 'plain' || kind === undefined || value === undefined || value === null) return value;
   try {
-    return convert(value);
+    return convert(kind, value);
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
+    if (!(error instanceof TypeError || error instanceof TorchError)) throw error;
     const parameter = op.parameters[index]?.name;
     throw new ArgumentError(`${op.name}: argument ${index + 1} (${parameter}): ${error.message}`, op.name);
   }
 }
 
-// ---- calling ---------------------------------------------------------------------------------------------------
-
-function invoke(op: Resolved, values: readonly unknown[]): unknown {
-  let raw: unknown;
-  try {
-    raw = callNative(op, values);
-  } catch (fault) {
-    throw translateFault(fault, op.name, () => describeValues(values));
+function convert(kind: Kind, value: unknown): unknown {
+  switch (kind) {
+    case 'tensor':
+      return tensorToHandle(value);
+    case 'tensors':
+      if (Array.isArray(value)) return value.map(tensorToHandle);
+      throw new ArgumentError(`expected an array of Tensors, received ${describeValue(value)}`);
+    case 'dtype':
+      return dtypeCode(value as DType);
+    default:
+      return isTypedArray(value) ? Array.from<unknown>(value) : value;
   }
-  const result = op.inPlace ? values[0] : wrapResult(op, raw);
-  if (op.inPlace) (result as TensorHandle).knownShape = null;
-  if (observer !== null) observer(op.name, values, result);
-  return result;
 }
 
-/** Spreading an array into a native call is slow, so the usual counts are written out. */
-function callNative(op: Resolved, values: readonly unknown[]): unknown {
-  const { call } = native();
-  switch (values.length) {
-    case 1:
-      return call(op.id, convertAt(op, values, 0));
-    case 2:
-      return call(op.id, convertAt(op, values, 0), convertAt(op, values, 1));
-    case 3:
-      return call(op.id, convertAt(op, values, 0), convertAt(op, values, 1), convertAt(op, values, 2));
-    case 4:
-      return call(
-        op.id,
-        convertAt(op, values, 0),
-        convertAt(op, values, 1),
-        convertAt(op, values, 2),
-        convertAt(op, values, 3),
-      );
-    default:
-      return call(op.id, ...values.map((_, index) => convertAt(op, values, index)));
+function tensorToHandle(value: unknown): unknown {
+  if (value instanceof TensorHandle) return value.handle;
+  if (value === null) return null;
+  throw new ArgumentError(`expected a Tensor, received ${describeValue(value)}`);
+}
+
+// ---- calling ---------------------------------------------------------------------------------------------------
+
+/** A trailing undefined is the same as an argument not given, and cheaper left out. */
+function callNative(op: Resolved, a: unknown, b: unknown, c: unknown, d: unknown, more: unknown[]): unknown {
+  const { call } = op;
+  if (more.length > 0) {
+    const values = [a, b, c, d, ...more];
+    return call(op.id, ...values.map((value, index) => toNative(op, index, value)));
   }
+  if (d !== undefined)
+    return call(op.id, toNative(op, 0, a), toNative(op, 1, b), toNative(op, 2, c), toNative(op, 3, d));
+  if (c !== undefined) return call(op.id, toNative(op, 0, a), toNative(op, 1, b), toNative(op, 2, c));
+  if (b !== undefined) return call(op.id, toNative(op, 0, a), toNative(op, 1, b));
+  if (a !== undefined) return call(op.id, toNative(op, 0, a));
+  return call(op.id);
+}
+
+/** The arguments without the undefined ones at the end. */
+function given(a: unknown, b: unknown, c: unknown, d: unknown, more: readonly unknown[]): unknown[] {
+  const values = [a, b, c, d, ...more];
+  return values.slice(0, values.findLastIndex((value) => value !== undefined) + 1);
+}
+
+/** The result of a call; an operator in place gives its first argument back, whose shape may have changed. */
+function finish(op: Resolved, first: unknown, raw: unknown): unknown {
+  if (!op.inPlace) return wrapResult(op, raw);
+  (first as TensorHandle).knownShape = null;
+  return first;
 }
 
 function wrapResult(op: Resolved, raw: unknown): unknown {
-  if (op.returnsOneTensor) return wrapHandle(raw as number);
   if (op.returnsTensors.length === 1) return op.returnsTensors[0] ? wrapAll(raw) : raw;
   if (!Array.isArray(raw)) return raw;
   return raw.map((value, index) => (op.returnsTensors[index] ? wrapAll(value) : value));
@@ -235,24 +237,28 @@ function wrapAll(raw: unknown): unknown {
 // ---- describing values in errors -------------------------------------------------------------------------------
 
 function describeValues(values: readonly unknown[]): string {
-  return `(${values.map(describeValue).join(', ')})`;
+  return `(${values.map((value) => describeValue(value)).join(', ')})`;
 }
 
-/** One argument in a few characters: `float32[2,3]`, `[1, 2, …]`, `"sum"`. */
-export function describeValue(value: unknown): string {
-  if (value instanceof TensorHandle) return describeTensor(value);
-  if (Array.isArray(value)) {
-    const shown = value.slice(0, 8).map(describeValue).join(', ');
-    return `[${shown}${value.length > 8 ? `, … ${value.length} in all` : ''}]`;
+/** One argument in a few characters: `float32[2,3]`, `[1, 2, …]`, `"sum"`. Never throws, whatever the value. */
+export function describeValue(value: unknown, depth = 0): string {
+  try {
+    if (value instanceof TensorHandle) return value.toString();
+    if (Array.isArray(value)) return describeArray(value, depth);
+    if (typeof value === 'string')
+      return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+    if (typeof value === 'bigint') return `${value}n`;
+    if (typeof value === 'function') return 'a function';
+    if (value === null || typeof value !== 'object') return String(value);
+    const className: unknown = value.constructor?.name;
+    return typeof className === 'string' ? `a ${className}` : 'a null-prototype object';
+  } catch {
+    return 'an object that throws when looked at';
   }
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'function') return 'a function';
-  if (value !== null && typeof value === 'object')
-    return `a ${value.constructor?.name ?? 'null-prototype object'}`;
-  return String(value);
 }
 
-function describeTensor(tensor: TensorHandle): string {
-  return tensor.isDisposed ? 'a freed tensor' : tensor.toString();
+function describeArray(array: readonly unknown[], depth: number): string {
+  if (depth === 3) return '[…]';
+  const shown = array.slice(0, 8).map((value) => describeValue(value, depth + 1));
+  return `[${shown.join(', ')}${array.length > 8 ? `, … ${array.length} in all` : ''}]`;
 }

@@ -2,6 +2,7 @@
  * Recording the operators of one run. Multiply-accumulate counts, attention pictures and exports come from what a real run
  * executed, not from formulas.
  */
+import { ArgumentError } from './errors.js';
 import { observeCalls } from './operator.js';
 import { Tensor } from './tensor.js';
 
@@ -64,7 +65,7 @@ export function countMultiplyAccumulates(ops: readonly RecordedOp[]): number {
 
 function shapeOf(value: RecordedValue | undefined): readonly number[] {
   if (value !== null && typeof value === 'object' && 'shape' in value) return value.shape;
-  throw new TypeError('countMultiplyAccumulates: expected a recorded tensor');
+  throw new ArgumentError('countMultiplyAccumulates: expected a recorded tensor');
 }
 
 function product(sizes: readonly number[]): number {
@@ -81,19 +82,31 @@ function convolution(op: RecordedOp): number {
   return product(shapeOf(op.outputs)) * product(shapeOf(op.inputs[1]).slice(1));
 }
 
-/** A sum over all letters of the equation: the product of their sizes (two factors). */
+/** A sum over all letters of the equation: the product of their sizes. One factor alone multiplies nothing. */
 function einsum(op: RecordedOp): number {
-  const [equation, tensors] = op.inputs;
+  const [equation, factors] = op.inputs;
   const terms = String(equation).replace(/\s/g, '').split('->')[0]!.split(',');
-  if (terms.length !== 2 || !Array.isArray(tensors))
-    throw new TypeError(`countMultiplyAccumulates: einsum ${String(equation)}`);
+  if (terms.length === 1) return 0;
+  if (terms.length > 2 || !Array.isArray(factors))
+    throw new ArgumentError(
+      `countMultiplyAccumulates: expected an einsum of two factors, received ${equation}`,
+    );
   const sizes = new Map<string, number>();
   terms.forEach((term, t) => {
-    [...term].forEach((letter, i) => {
-      sizes.set(letter, shapeOf(tensors[t] as RecordedValue)[i]!);
+    const shape = shapeOf((factors as readonly RecordedValue[])[t]);
+    lettersOf(term, shape.length).forEach((letter, i) => {
+      sizes.set(letter, Math.max(sizes.get(letter) ?? 1, shape[i]!));
     });
   });
   return product([...sizes.values()]);
+}
+
+/** The dimensions behind `...` are named by their place from the right, as they broadcast. */
+function lettersOf(term: string, rank: number): string[] {
+  const [before = '', after] = term.split('...');
+  if (after === undefined) return [...before];
+  const hidden = rank - before.length - after.length;
+  return [...before, ...Array.from({ length: hidden }, (_, i) => `.${hidden - i}`), ...after];
 }
 
 const COUNTERS: Record<string, (op: RecordedOp) => number> = {
@@ -101,10 +114,13 @@ const COUNTERS: Record<string, (op: RecordedOp) => number> = {
   'aten::matmul': (op) => matrixProduct(op, 0),
   'aten::mm': (op) => matrixProduct(op, 0),
   'aten::bmm': (op) => matrixProduct(op, 0),
+  'aten::mv': (op) => matrixProduct(op, 0),
+  'aten::dot': (op) => matrixProduct(op, 0),
   'aten::addmm': (op) => matrixProduct(op, 1),
   'aten::baddbmm': (op) => matrixProduct(op, 1),
   'aten::einsum': einsum,
   'aten::conv1d': convolution,
   'aten::conv2d': convolution,
+  'aten::conv3d': convolution,
   'aten::convolution': convolution,
 };

@@ -3,8 +3,16 @@
  * an underscore. Dimensions may be negative, as in PyTorch. Every operator that has no method here is reached by name through
  * `operator('aten::…')`.
  */
-import { type DType, dtypeOfCode, newTypedArray, type TypedArray, typedArrayOver } from './dtype.js';
-import { ArgumentError } from './errors.js';
+import type { Binding } from './binding.js';
+import {
+  type DType,
+  dtypeLabel,
+  dtypeOfCode,
+  newTypedArray,
+  type TypedArray,
+  typedArrayOver,
+} from './dtype.js';
+import { ArgumentError, translateFault } from './errors.js';
 import { TensorHandle } from './handle.js';
 import { native } from './load.js';
 import { describeValue, guard, operator, registerTensorClass, type Scalar, wrapHandle } from './operator.js';
@@ -175,6 +183,35 @@ function dimensions(dim: number | readonly number[] | null): readonly number[] |
   return typeof dim === 'number' ? [dim] : dim;
 }
 
+/** Elements to copy out. @throws ArgumentError where there is no data or more than an array can hold. */
+function readableLength(tensor: Tensor, doing: string): number {
+  if (tensor.device === 'meta')
+    throw new ArgumentError(`${doing}: a tensor on the device meta holds no data`);
+  if (tensor.numel > 2 ** 32) throw new ArgumentError(`${doing}: ${tensor} is too large for a typed array`);
+  return tensor.numel;
+}
+
+type Question =
+  | 'shape'
+  | 'dtype'
+  | 'device'
+  | 'strides'
+  | 'isContiguous'
+  | 'bytes'
+  | 'requiresGrad'
+  | 'isLeaf'
+  | 'grad';
+
+/** What the bridge knows of a tensor, with the errors of `guard` but without its closures. */
+function ask<Q extends Question>(tensor: Tensor, question: Q): ReturnType<Binding[Q]>;
+function ask(tensor: Tensor, question: Question): unknown {
+  try {
+    return native()[question](tensor.live(question));
+  } catch (fault) {
+    throw translateFault(fault, question, () => describeValue(tensor));
+  }
+}
+
 /** An n-dimensional array in libtorch's memory, with autograd. */
 export class Tensor extends TensorHandle {
   /** @internal Use the factories (`tensor`, `zeros`, …) or methods. */
@@ -184,7 +221,7 @@ export class Tensor extends TensorHandle {
 
   /** Sizes of the dimensions. */
   get shape(): readonly number[] {
-    if (this.knownShape === null) this.knownShape = native().shape(this.live('shape'));
+    if (this.knownShape === null || this.handle < 0) this.knownShape = ask(this, 'shape');
     return this.knownShape;
   }
 
@@ -207,31 +244,31 @@ export class Tensor extends TensorHandle {
   }
 
   get dtype(): DType {
-    return dtypeOfCode(native().dtype(this.live('dtype')));
+    return dtypeOfCode(ask(this, 'dtype'));
   }
 
   /** `cpu`, `cuda:0`, … */
   get device(): string {
-    return native().device(this.live('device'));
+    return ask(this, 'device');
   }
 
   /** Steps in elements between neighbours along each dimension. */
   get strides(): readonly number[] {
-    return native().strides(this.live('strides'));
+    return ask(this, 'strides');
   }
 
   get isContiguous(): boolean {
-    return native().isContiguous(this.live('isContiguous'));
+    return ask(this, 'isContiguous');
   }
 
   /** Bytes of its elements (views share a storage, so the sum over tensors may exceed what is allocated). */
   get byteLength(): number {
-    return native().bytes(this.live('byteLength'));
+    return ask(this, 'bytes');
   }
 
   // ---- autograd ------------------------------------------------------------------------------------------------
   get requiresGrad(): boolean {
-    return native().requiresGrad(this.live('requiresGrad'));
+    return ask(this, 'requiresGrad');
   }
 
   set requiresGrad(value: boolean) {
@@ -239,12 +276,12 @@ export class Tensor extends TensorHandle {
   }
 
   get isLeaf(): boolean {
-    return native().isLeaf(this.live('isLeaf'));
+    return ask(this, 'isLeaf');
   }
 
   /** The gradient that `backward` has summed up, or null. A new handle to the same memory at each look. */
   get grad(): Tensor | null {
-    return wrapHandle(native().grad(this.live('grad')));
+    return wrapHandle(ask(this, 'grad'));
   }
 
   set grad(gradient: Tensor | null) {
@@ -259,7 +296,7 @@ export class Tensor extends TensorHandle {
     options: { retainGraph?: boolean; createGraph?: boolean } = {},
   ): void {
     const { createGraph = false, retainGraph = createGraph } = options;
-    const seeds = gradient === null ? null : [gradient.handle];
+    const seeds = gradient === null ? null : [gradient.live('backward')];
     guard('backward', [this, gradient], () =>
       native().backward([this.handle], seeds, retainGraph, createGraph),
     );
@@ -273,14 +310,14 @@ export class Tensor extends TensorHandle {
 
   /** A copy of the elements in row-major order: float16 and bfloat16 as raw bits in a Uint16Array, int64 as bigints. */
   toTypedArray(): TypedArray {
-    const array = newTypedArray(this.dtype, this.numel);
+    const array = newTypedArray(this.dtype, readableLength(this, 'toTypedArray'));
     guard('toTypedArray', [this], () => native().copyTo(this.handle, array));
     return array;
   }
 
   /** A copy of the elements as float32, whatever the dtype. */
   toFloat32Array(): Float32Array {
-    const array = new Float32Array(this.numel);
+    const array = new Float32Array(readableLength(this, 'toFloat32Array'));
     const converted = this.dtype === 'float32' ? this : toDtype(this.detach(), 'float32');
     guard('toFloat32Array', [this], () => native().copyTo(converted.handle, array));
     if (converted !== this) converted.dispose();
@@ -317,39 +354,40 @@ export class Tensor extends TensorHandle {
    * `x[None, ids]`. Integers and ranges give views; tensors of indices copy.
    */
   get(...indices: Index[]): Tensor {
-    const used = indices.filter((index) => index !== null && index !== '...').length;
+    const used = indices.reduce((total: number, index) => total + dimensionsOf(index), 0);
     if (used > this.ndim)
       throw new ArgumentError(`get: ${used} indices for a tensor of ${this.ndim} dimensions`);
+    if (indices.indexOf('...') !== indices.lastIndexOf('...'))
+      throw new ArgumentError("get: '...' may stand only once");
     let result: Tensor = this;
     let dim = 0;
     const picks: (Tensor | null)[] = [];
     for (const index of indices) {
-      if (index === null) result = result.unsqueeze(dim++);
-      else if (index === '...') dim += this.ndim - used;
-      else if (typeof index === 'number') result = result.select(dim, index);
-      else if (index instanceof Tensor) picks[dim++] = index;
-      else if (Array.isArray(index)) result = result.slice(dim++, index[0], index[1] ?? null, index[2] ?? 1);
-      else
-        throw new ArgumentError(
-          `get: expected a number, a range, null, '...' or a Tensor, received ${describeValue(index)}`,
-        );
+      if (typeof index === 'number') {
+        result = result.select(dim, index);
+      } else if (index instanceof Tensor) {
+        picks[dim] = index;
+        dim += dimensionsOf(index);
+      } else if (index === null) {
+        result = result.unsqueeze(dim++);
+      } else if (index === '...') {
+        dim += this.ndim - used;
+      } else {
+        result = result.slice(dim++, index[0], index[1] ?? null, index[2] ?? 1);
+      }
     }
-    if (picks.length > 0)
-      return indexTensor(
-        result,
-        Array.from(picks, (pick) => pick ?? null),
-      );
+    if (picks.length > 0) return pickFrom(result, picks);
     return result === this ? this.view(this.shape) : result;
   }
 
   override toString(): string {
-    return this.isDisposed ? 'a freed tensor' : `${this.dtype}[${this.shape.join(',')}]`;
+    return this.isDisposed ? 'a freed tensor' : `${dtypeLabel(ask(this, 'dtype'))}[${this.shape.join(',')}]`;
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     if (this.isDisposed) return 'Tensor(freed)';
     const shown =
-      this.numel <= 64
+      this.numel <= 64 && this.device !== 'meta'
         ? `, ${JSON.stringify(this.tolist(), (_, v) => (typeof v === 'bigint' ? Number(v) : v))}`
         : '';
     return `Tensor(${this.toString()}${shown})`;
@@ -357,13 +395,13 @@ export class Tensor extends TensorHandle {
 
   // ---- arithmetic (broadcasting) -------------------------------------------------------------------------------
 
-  /** this + alpha * other. */
-  add(other: Tensor | Scalar, alpha: Scalar = 1): Tensor {
+  /** this + alpha * other; alpha is 1 unless given. */
+  add(other: Tensor | Scalar, alpha?: Scalar): Tensor {
     return other instanceof Tensor ? addTensor(this, other, alpha) : addScalar(this, other, alpha);
   }
 
-  /** this - alpha * other. */
-  sub(other: Tensor | Scalar, alpha: Scalar = 1): Tensor {
+  /** this - alpha * other; alpha is 1 unless given. */
+  sub(other: Tensor | Scalar, alpha?: Scalar): Tensor {
     return other instanceof Tensor ? subTensor(this, other, alpha) : subScalar(this, other, alpha);
   }
 
@@ -393,14 +431,14 @@ export class Tensor extends TensorHandle {
   }
 
   /** Adds alpha * other in place. */
-  add_(other: Tensor | Scalar, alpha: Scalar = 1): this {
+  add_(other: Tensor | Scalar, alpha?: Scalar): this {
     if (other instanceof Tensor) addTensorInPlace(this, other, alpha);
     else addScalarInPlace(this, other, alpha);
     return this;
   }
 
   /** Subtracts alpha * other in place. */
-  sub_(other: Tensor | Scalar, alpha: Scalar = 1): this {
+  sub_(other: Tensor | Scalar, alpha?: Scalar): this {
     if (other instanceof Tensor) subTensorInPlace(this, other, alpha);
     else subScalarInPlace(this, other, alpha);
     return this;
@@ -953,6 +991,27 @@ export class Tensor extends TensorHandle {
   multinomial(count: number, replacement = false): Tensor {
     return multinomialOp(this, count, replacement);
   }
+}
+
+/** Dimensions of its tensor that one step of `get` takes: a mask as many as it has itself. */
+function dimensionsOf(index: Index): number {
+  if (index === null || index === '...') return 0;
+  if (index instanceof Tensor) return index.dtype === 'bool' ? index.ndim : 1;
+  if (typeof index === 'number' || Array.isArray(index)) return 1;
+  throw new ArgumentError(
+    `get: expected a number, a range, null, '...' or a Tensor, received ${describeValue(index)}`,
+  );
+}
+
+/** Advanced indexing: `picks[d]` chooses along dimension d; libtorch wants None elsewhere and a mask only once. */
+function pickFrom(source: Tensor, picks: readonly (Tensor | null)[]): Tensor {
+  const list: (Tensor | null)[] = [];
+  for (let dim = 0; dim < picks.length; dim++) {
+    const pick = picks[dim] ?? null;
+    list.push(pick);
+    if (pick !== null) dim += Math.max(dimensionsOf(pick) - 1, 0);
+  }
+  return indexTensor(source, list);
 }
 
 registerTensorClass((handle) => new Tensor(handle));
