@@ -1,0 +1,13 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { goldenPaths, runGolden } from '../../src/goldens/run.js';
+
+const shared = fileURLToPath(new URL('../../../../../shared/goldens', import.meta.url));
+
+describe.skipIf(!existsSync(shared))('all golden files beside the project', () => {
+  const paths = existsSync(shared) ? goldenPaths([shared]) : [];
+  it.each(paths.map((path) => [path.split('/').at(-1), path]))('%s', (_, path) => {
+    expect(['pass', 'not supported yet']).toContain(runGolden(path!).status);
+  });
+});
