@@ -18,6 +18,7 @@ import {
   findBlas,
   findLibtorch,
   isBuilt,
+  selectAddon,
   torchPreferencePath,
 } from '../packages/torch/scripts/toolchain.mjs';
 import { installNpmPackages, whyNpmInstall } from './setup/npm-dependencies.mjs';
@@ -210,6 +211,13 @@ function rememberTorch({ torch }) {
   writeFileSync(torchPreferencePath, `${torch}\n`);
 }
 
+/** Switches to another libtorch whose bridge is built already. @param {Settings} settings */
+function selectBuilt(settings) {
+  const { chosen } = searchLibtorch(settings);
+  if (chosen === null || !isBuilt(chosen) || !selectAddon(chosen)) return;
+  console.log(`Set-up: libtorch ${chosen.version} (${chosen.origin}) is used from now on`);
+}
+
 /** A slow BLAS that cannot be mended by installing. @returns {string[]} */
 function blasHints() {
   const { chosen } = findLibtorch();
@@ -232,6 +240,7 @@ async function main() {
     return first.steps.length + first.blocked.length === 0 ? 0 : 1;
   }
   rememberTorch(settings);
+  selectBuilt(settings);
   const problems = first.steps.length === 0 ? [] : await performLocked(settings);
   problems.push(...first.blocked);
   if (problems.length > 0) {

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeDurably } from './durable-file.mjs';
 import { buildRoot, packageRoot, samePath } from './libtorch.mjs';
 
 /** @import { AddonChoice, AddonStamp, Libtorch } from './toolchain.d.mts' */
@@ -88,6 +89,26 @@ export function isBuilt(libtorch, { source = nativeRoot, root = buildRoot } = {}
     (libtorch.python === null || stamp.libtorch.python === libtorch.python) &&
     stamp.sourceHash === sourceHash(source)
   );
+}
+
+/**
+ * Lets processes started from now on load this build. `LIBTORCH` and `TORCH_PYTHON` speak for one command only, so a
+ * build they asked for becomes the default just where there is no usable one.
+ *
+ * @param {Libtorch} libtorch whose build is finished @param {string} [root]
+ * @returns {boolean} did the default change?
+ */
+export function selectAddon(libtorch, root = buildRoot) {
+  const key = buildKey(libtorch);
+  const stamp = readStamp(stampPath(key, root));
+  const current = readStamp(currentPath(root));
+  if (stamp === null || JSON.stringify(current) === JSON.stringify(stamp)) return false;
+  const usable =
+    current !== null && existsSync(addonPath(current.key, root)) && existsSync(current.libtorch.libDir);
+  const forOneCommand = ['LIBTORCH', 'TORCH_PYTHON'].includes(libtorch.origin);
+  if (usable && forOneCommand && current.key !== key) return false;
+  writeDurably(currentPath(root), JSON.stringify(stamp, null, 2));
+  return current?.key !== key;
 }
 
 /**

@@ -8,7 +8,6 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -22,14 +21,14 @@ import { parseArgs } from 'node:util';
 import {
   addonPath,
   buildKey,
-  currentPath,
   isBuilt,
   napiVersion,
   nativeRoot,
-  readStamp,
+  selectAddon,
   sourceHash,
   stampPath,
 } from './addon.mjs';
+import { flush, writeDurably } from './durable-file.mjs';
 import { buildRoot, explainNoLibtorch, findLibtorch, packageRoot } from './libtorch.mjs';
 import { withLock } from './lock.mjs';
 import { findBuildProgram, findCmake, findCompiler } from './machine.mjs';
@@ -60,7 +59,7 @@ export async function buildNative({
   return withLock(join(folder, 'build.lock'), log, async (hold) => {
     // Checked under the lock: the process waited for may have built the very same.
     if (isBuilt(libtorch, { source, root })) {
-      makeCurrent(key, root);
+      selectAddon(libtorch, root);
       return { status: 'current', key, path, seconds: 0 };
     }
     const started = performance.now();
@@ -69,7 +68,7 @@ export async function buildNative({
     await compile({ libtorch, source: resolve(source), folder, jobs, log, hold });
     install(join(folder, 'cmake', 'torch.node'), path);
     writeDurably(stampPath(key, root), JSON.stringify(makeStamp(libtorch, key, path, hash), null, 2));
-    makeCurrent(key, root);
+    selectAddon(libtorch, root);
     return { status: 'built', key, path, seconds: (performance.now() - started) / 1000 };
   });
 }
@@ -78,24 +77,6 @@ export async function buildNative({
 function makeStamp(libtorch, key, path, hash) {
   const { version, cuda } = libtorch;
   return { key, path, version, cuda, libtorch, sourceHash: hash, builtAt: new Date().toISOString() };
-}
-
-/**
- * Lets processes started from now on load this build. `LIBTORCH` and `TORCH_PYTHON` speak for one command only, so a
- * build they asked for becomes the default just where there is no usable one.
- *
- * @param {string} key @param {string} root
- */
-function makeCurrent(key, root) {
-  const text = readFileSync(stampPath(key, root), 'utf8');
-  const current = readStamp(currentPath(root));
-  const usable =
-    current !== null && existsSync(addonPath(current.key, root)) && existsSync(current.libtorch.libDir);
-  const origin = readStamp(stampPath(key, root))?.libtorch.origin;
-  const forOneCommand = origin === 'LIBTORCH' || origin === 'TORCH_PYTHON';
-  const unchanged = usable && readFileSync(currentPath(root), 'utf8') === text;
-  if (unchanged || (usable && forOneCommand && current.key !== key)) return;
-  writeDurably(currentPath(root), text);
 }
 
 /**
@@ -220,21 +201,6 @@ function install(built, path) {
   copyFileSync(built, temporary);
   flush(temporary);
   renameSync(temporary, path);
-}
-
-/** @param {string} path @param {string} text */
-function writeDurably(path, text) {
-  const temporary = `${path}.tmp`;
-  writeFileSync(temporary, text);
-  flush(temporary);
-  renameSync(temporary, path);
-}
-
-/** @param {string} path */
-function flush(path) {
-  const file = openSync(path, 'r+');
-  fsyncSync(file);
-  closeSync(file);
 }
 
 async function main() {

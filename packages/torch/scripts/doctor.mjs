@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, statfsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chooseAddon, isBuilt } from './addon.mjs';
+import { buildKey, chooseAddon, isBuilt } from './addon.mjs';
 import { explainNoLibtorch, findLibtorch, multiarch, packageRoot } from './libtorch.mjs';
 import { describeMachine, findBlas, findBuildProgram, findCmake, findCompiler } from './machine.mjs';
 
@@ -121,6 +121,13 @@ function diagnoseBridge(libtorch, env) {
     return warn(
       'native bridge',
       `${key} loads, but is not built from the present sources and libtorch`,
+      'npm run setup',
+    );
+  }
+  if (libtorch !== null && key !== buildKey(libtorch)) {
+    return warn(
+      'native bridge',
+      `${key} is loaded, but libtorch ${libtorch.version} is preferred now`,
       'npm run setup',
     );
   }

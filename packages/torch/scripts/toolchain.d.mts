@@ -137,6 +137,8 @@ export function currentPath(root?: string): string;
 export function sourceHash(source?: string): string;
 export function readStamp(path: string): AddonStamp | null;
 export function isBuilt(libtorch: Libtorch, options?: { source?: string; root?: string }): boolean;
+/** Makes a finished build the one that is loaded by default; did that change anything? */
+export function selectAddon(libtorch: Libtorch, root?: string): boolean;
 /** What the loader should load. Starts no process and reads a file or two: well under 5 ms. */
 export function chooseAddon(options?: { env?: NodeJS.ProcessEnv; root?: string }): AddonChoice;
 

@@ -8,6 +8,7 @@ export {
   napiVersion,
   nativeRoot,
   readStamp,
+  selectAddon,
   sourceHash,
   stampPath,
 } from './addon.mjs';

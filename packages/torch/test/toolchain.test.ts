@@ -23,7 +23,9 @@ import {
   inspectLibtorch,
   isBuilt,
   type Libtorch,
+  type LibtorchOrigin,
   multiarch,
+  selectAddon,
   sourceHash,
   stampPath,
 } from '../scripts/toolchain.mjs';
@@ -227,10 +229,15 @@ describe('which add-on is loaded', () => {
 
   function built(
     torch: string,
-    { python = null as string | null, current = true, version = '2.3.1' } = {},
+    {
+      python = null as string | null,
+      current = true,
+      version = '2.3.1',
+      origin = 'LIBTORCH' as LibtorchOrigin,
+    } = {},
   ): Libtorch {
     const libtorch: Libtorch = {
-      origin: 'LIBTORCH',
+      origin,
       ...inspectLibtorch(fakeLibtorch(torch, { version })),
       python,
     };
@@ -259,6 +266,23 @@ describe('which add-on is loaded', () => {
     expect(missing.path).toBeNull();
     expect(missing.attempts[0]).toContain('/opt/else/bin/python');
     expect(missing.attempts[0]).toContain(buildKey(other));
+  });
+
+  it('changes with the selection, but not for a variable that speaks for one command', () => {
+    write(join(source(), 'a.cc'), 'x');
+    const usual = built(join(folder, 'usual'), { current: false, origin: 'Debian' });
+    const other = built(join(folder, 'other'), { current: false, version: '2.4.0', origin: 'project venv' });
+    const byVariable = built(join(folder, 'third'), { current: false, version: '2.5.0' });
+    const current = () => chooseAddon({ env: {}, root: root() }).key;
+    expect(selectAddon(byVariable, root())).toBe(true);
+    expect(current()).toBe(buildKey(byVariable));
+    expect(selectAddon(usual, root())).toBe(true);
+    expect(selectAddon(usual, root())).toBe(false);
+    expect(selectAddon(byVariable, root())).toBe(false);
+    expect(current()).toBe(buildKey(usual));
+    expect(selectAddon(other, root())).toBe(true);
+    expect(current()).toBe(buildKey(other));
+    expect(selectAddon({ ...usual, version: '2.9.9' }, root())).toBe(false);
   });
 
   it('is none before a build, after a deleted file and after a cut-off record', () => {
