@@ -1,1 +1,18 @@
-export {};
+/**
+ * The Long-Short Transformer: models, data, training, evaluation and streaming generation.
+ *
+ * Importing this loads nothing native; libtorch is loaded by the first tensor.
+ */
+export type { LanguageModelConfig, TrainingConfig } from '@transformer-ls/formats';
+export * from './data/index.js';
+export { type CausalLanguageModel, createLanguageModel } from './models/language-model/create.js';
+export {
+  carryMemory,
+  disposeMemory,
+  type LayerMemory,
+  type Memory,
+  memoryFromTensors,
+  memoryTensors,
+} from './models/language-model/memory.js';
+export { LanguageModel, type LanguageModelMemory } from './models/language-model/model.js';
+export { ReferenceLanguageModel, type ReferenceMemory } from './models/language-model/reference-model.js';

@@ -1,0 +1,52 @@
+/** Values of flags: each parser returns the value or a usage error that says what was expected. */
+import { InvalidArgumentError } from 'commander';
+
+export interface NumberRange {
+  readonly min?: number;
+  /** Smallest number that is too small. */
+  readonly above?: number;
+  readonly max?: number;
+}
+
+/** A parser for whole numbers, written plainly or with thousands in k, M or G (`32k` is 32,000). */
+export function wholeNumber(range: NumberRange = {}): (text: string) => number {
+  return (text) => {
+    const [, digits, unit] = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(text.trim()) ?? [];
+    const value = digits === undefined ? Number.NaN : Math.round(Number(digits) * factorOf(unit) * 1e6) / 1e6;
+    if (!Number.isSafeInteger(value) || !isWithin(value, range))
+      throw new InvalidArgumentError(`Expected a whole number${rangeText(range)}, received '${text}'.`);
+    return value;
+  };
+}
+
+/** A parser for numbers with a fraction. */
+export function decimalNumber(range: NumberRange = {}): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (!Number.isFinite(value) || !isWithin(value, range))
+      throw new InvalidArgumentError(`Expected a number${rangeText(range)}, received '${text}'.`);
+    return value;
+  };
+}
+
+/** Collects the values of a flag that may be given several times. */
+export function repeated(value: string, earlier: readonly string[]): readonly string[] {
+  return [...earlier, value];
+}
+
+function factorOf(unit: string | undefined): number {
+  return { k: 1e3, M: 1e6, G: 1e9 }[unit ?? ''] ?? 1;
+}
+
+function isWithin(value: number, { min, above, max }: NumberRange): boolean {
+  return value >= (min ?? value) && value <= (max ?? value) && (above === undefined || value > above);
+}
+
+function rangeText({ min, above, max }: NumberRange): string {
+  const bounds = [
+    min === undefined ? undefined : `at least ${min}`,
+    above === undefined ? undefined : `above ${above}`,
+    max === undefined ? undefined : `at most ${max}`,
+  ].filter((bound) => bound !== undefined);
+  return bounds.length === 0 ? '' : ` ${bounds.join(' and ')}`;
+}

@@ -1,0 +1,112 @@
+/** `transformer-ls <verb>`: the table of commands, help, and what happens to errors. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { describeFailure, exitCodeOf } from './errors.js';
+
+interface Verb {
+  readonly summary: string;
+  /** Loads the command when it is asked for: nothing here may load libtorch for a help text. */
+  readonly load: () => Promise<Command>;
+}
+
+const verbs: Readonly<Record<string, Verb>> = {
+  prepare: {
+    summary: 'make a corpus ready for training: a known one, or your own text',
+    load: () => commandOf('./prepare.js', 'prepareCommand'),
+  },
+  train: {
+    summary: 'train a language model, or continue a run',
+    load: () => commandOf('./train.js', 'trainCommand'),
+  },
+  evaluate: {
+    summary: 'bits per character on held-out text, beside gzip and xz',
+    load: () => commandOf('./evaluate.js', 'evaluateCommand'),
+  },
+  generate: {
+    summary: 'stream text from a trained model',
+    load: () => commandOf('./generate.js', 'generateCommand'),
+  },
+  inspect: {
+    summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',
+    load: () => commandOf('./inspect.js', 'inspectCommand'),
+  },
+  doctor: {
+    summary: 'check libtorch, compiler, BLAS, threads and GPU, and say what mends a problem',
+    load: async () => (await import('./doctor.js')).doctorCommand(),
+  },
+};
+
+async function commandOf(path: string, name: string): Promise<Command> {
+  const module: Record<string, () => Command> = await import(path);
+  return module[name]!();
+}
+
+const EXAMPLES = `
+Examples:
+  transformer-ls train small --data embedded --out runs/first --max-time 15m
+  transformer-ls evaluate runs/first
+  transformer-ls generate runs/first --prompt "The history of" --tokens 500
+  transformer-ls inspect runs/first
+  transformer-ls <command> --help`;
+
+/** The verb asked for, also after `help`; undefined where there is none. */
+function verbOf(args: readonly string[]): string | undefined {
+  const words = args.filter((arg) => !arg.startsWith('-'));
+  return words[0] === 'help' ? words[1] : words[0];
+}
+
+/** Every verb is listed, but only the one asked for is loaded. */
+async function buildProgram(verb: string | undefined): Promise<Command> {
+  const program = new Command('transformer-ls')
+    .description('Train, evaluate and stream Long-Short Transformer language models.')
+    .version(readVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .option('--debug', 'print where an error happened (or set TLS_DEBUG=1)')
+    .addHelpText('after', EXAMPLES);
+  for (const [name, { summary, load }] of Object.entries(verbs)) {
+    const command = name === verb ? await load() : new Command(name).description(summary);
+    program.addCommand(command.summary(summary));
+  }
+  for (const command of [program, ...program.commands]) reportThroughErrors(command);
+  return program;
+}
+
+/** Commander would end the process and print several lines: here it throws, and `main` prints one. */
+function reportThroughErrors(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: () => undefined });
+  if (command.parent !== null) command.option('--debug', 'print where an error happened');
+}
+
+function readVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
+    ? String(manifest.version)
+    : 'unknown';
+}
+
+/** A reader such as `head` that has seen enough is no error. */
+function endQuietlyOnClosedPipe(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit();
+      throw error;
+    });
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  endQuietlyOnClosedPipe();
+  const debug = args.includes('--debug') || Boolean(process.env.TLS_DEBUG);
+  const verb = verbOf(args);
+  try {
+    const program = await buildProgram(verb);
+    if (args.length === 0) program.help({ error: true });
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    const code = exitCodeOf(error);
+    const known = verb !== undefined && Object.hasOwn(verbs, verb) ? verb : undefined;
+    if (code !== 0 && args.length > 0) console.error(describeFailure(error, known, debug));
+    process.exitCode = code;
+  }
+}
+
+await main(process.argv.slice(2));
