@@ -1,5 +1,10 @@
 /** Between libtorch's tensors and the entries of a safetensors file. */
-import { asTypedArray, type SafetensorsDtype, type TensorEntry } from '@transformer-ls/formats';
+import {
+  asTypedArray,
+  type SafetensorsDtype,
+  type TensorEntry,
+  type WritableTensor,
+} from '@transformer-ls/formats';
 import { ArgumentError, type DType, isTypedArray, scope, type Tensor, tensor } from '@transformer-ls/torch';
 
 const TO_TORCH: Partial<Record<SafetensorsDtype, DType>> = {
@@ -36,4 +41,9 @@ export function entryOfTensor(value: Tensor): TensorEntry {
   const array = scope(() => value.toTypedArray());
   const data = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
   return { dtype: TO_FILE[value.dtype], shape: [...value.shape], data };
+}
+
+/** The same with the elements copied only when they are asked for: a file of many is written without a second copy of all. */
+export function lazyEntryOfTensor(value: Tensor): WritableTensor {
+  return { dtype: TO_FILE[value.dtype], shape: [...value.shape], data: () => entryOfTensor(value).data };
 }

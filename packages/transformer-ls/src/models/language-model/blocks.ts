@@ -2,6 +2,7 @@
 
 import type { LanguageModelConfig } from '@transformer-ls/formats';
 import {
+  type Block,
   Dropout,
   Embedding,
   init,
@@ -9,8 +10,27 @@ import {
   Linear,
   Module,
   noGrad,
+  scope,
   type Tensor,
 } from '@transformer-ls/torch';
+
+/** A way to run blocks one after the other: what the last one gives, and what each gives beside (its layer's memory). */
+export type RunBlocks = <Extra>(
+  blocks: readonly Block<Extra>[],
+  input: Tensor,
+) => { output: Tensor; extras: readonly Extra[] };
+
+/** The plain way; a scope per block keeps the peak of memory low. */
+export const runInTurn: RunBlocks = (blocks, input) => {
+  let output = input;
+  const extras = blocks.map((block) => {
+    const before = output;
+    const result = scope(() => block(before));
+    output = result.output;
+    return result.extra;
+  });
+  return { output, extras };
+};
 
 /** Linear, GELU or ReLU, dropout, Linear, dropout (spec 3.4). (…, D) → (…, D). */
 export class FeedForward extends Module {

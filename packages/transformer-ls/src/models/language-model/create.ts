@@ -1,6 +1,7 @@
 /** Making a language model of either mode. */
 import type { LanguageModelConfig } from '@transformer-ls/formats';
 import type { Module, Tensor } from '@transformer-ls/torch';
+import type { RunBlocks } from './blocks.js';
 import type { Memory } from './memory.js';
 import { LanguageModel } from './model.js';
 import { ReferenceLanguageModel } from './reference-model.js';
@@ -12,6 +13,8 @@ export interface CausalLanguageModel extends Module {
   emptyMemory(batch: number): Memory;
   /** ids (B, T) → logits (B, T, V) and the memory after these tokens. */
   forward(ids: Tensor, memory?: Memory): { logits: Tensor; memory: Memory };
+  /** The same with the blocks run by `runBlocks`, such as with activation checkpointing, and in the caller's scope. */
+  forwardThrough(runBlocks: RunBlocks, ids: Tensor, memory: Memory): { logits: Tensor; memory: Memory };
 }
 
 /** The model a configuration describes, with random weights drawn from libtorch's generator. */

@@ -19,7 +19,7 @@ import {
 } from '@transformer-ls/torch';
 import { CausalAttention, type CausalMemory, type PositionKeys } from '../../attention/causal.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../attention/positions.js';
-import { FeedForward, initialize } from './blocks.js';
+import { FeedForward, initialize, type RunBlocks, runInTurn } from './blocks.js';
 import type { Memory } from './memory.js';
 
 /** What the model remembers of a stream. */
@@ -126,20 +126,26 @@ export class LanguageModel extends Module {
     memory: LanguageModelMemory = this.emptyMemory(ids.size(0)),
     positions?: readonly PositionKeys[],
   ): { logits: Tensor; memory: LanguageModelMemory } {
-    return scope(() => {
-      const ready =
-        positions ?? this.positionKeys(this.layers.at(0)!.attn.reach(ids.size(1), memory.layers[0]!));
-      let x = this.dropout.forward(this.in_emb.forward(ids).mul(Math.sqrt(this.config.modelDim)));
-      const next: CausalMemory[] = [];
-      for (const [index, block] of [...this.layers].entries()) {
-        const before = x;
-        const step = scope(() => block.forward(before, memory.layers[index]!, ready[index]!));
-        x = step.output;
-        next.push(step.memory);
-      }
-      const last = this.dropout.forward(this.norm.forward(x));
-      return { logits: this.out_emb.forward(last), memory: { layers: next } };
+    return scope(() => this.forwardThrough(runInTurn, ids, memory, positions));
+  }
+
+  /** The same with the blocks run in the caller's own way, and in the caller's scope. */
+  forwardThrough(
+    runBlocks: RunBlocks,
+    ids: Tensor,
+    memory: LanguageModelMemory,
+    positions?: readonly PositionKeys[],
+  ): { logits: Tensor; memory: LanguageModelMemory } {
+    const reach = () => this.layers.at(0)!.attn.reach(ids.size(1), memory.layers[0]!);
+    const ready = positions ?? this.positionKeys(reach());
+    const x = this.dropout.forward(this.in_emb.forward(ids).mul(Math.sqrt(this.config.modelDim)));
+    const blocks = Array.from(this.layers, (block, index) => (before: Tensor) => {
+      const { output, memory: extra } = block.forward(before, memory.layers[index]!, ready[index]!);
+      return { output, extra };
     });
+    const { output, extras } = runBlocks(blocks, x);
+    const last = this.dropout.forward(this.norm.forward(output));
+    return { logits: this.out_emb.forward(last), memory: { layers: extras } };
   }
 }
 

@@ -22,7 +22,7 @@ import {
 } from '@transformer-ls/torch';
 import { causalChunkMask, ReferenceCausalAttention } from '../../attention/causal-reference.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../attention/positions.js';
-import { FeedForward, initialize } from './blocks.js';
+import { FeedForward, initialize, type RunBlocks, runInTurn } from './blocks.js';
 import type { Memory } from './memory.js';
 
 /** The last M inputs of each layer, (B, M, D), un-normalised. */
@@ -118,22 +118,29 @@ export class ReferenceLanguageModel extends Module {
     ids: Tensor,
     memory: ReferenceMemory = this.emptyMemory(ids.size(0)),
   ): { logits: Tensor; memory: ReferenceMemory } {
-    return scope(() => {
-      const T = ids.size(1);
-      const padded = ids.pad([0, this.paddedLength(T) - T]);
-      const shared = this.sharedInputs(padded.size(1), memory.layers[0]!.hidden.size(1));
-      let x = this.dropout.forward(this.in_emb.forward(padded).mul(Math.sqrt(this.config.modelDim)));
-      const next: { hidden: Tensor }[] = [];
-      for (const [index, block] of [...this.layers].entries()) {
-        const [before, cache] = [x, memory.layers[index]!.hidden];
-        next.push({ hidden: this.extendMemory(cache, before) });
-        x = scope(() => block.forward(before, cache, shared));
-      }
-      return {
-        logits: this.out_emb.forward(this.dropout.forward(x).narrow(1, 0, T)),
-        memory: { layers: next },
-      };
+    return scope(() => this.forwardThrough(runInTurn, ids, memory));
+  }
+
+  /** The same with the blocks run in the caller's own way, and in the caller's scope. */
+  forwardThrough(
+    runBlocks: RunBlocks,
+    ids: Tensor,
+    memory: ReferenceMemory,
+  ): { logits: Tensor; memory: ReferenceMemory } {
+    const T = ids.size(1);
+    const padded = ids.pad([0, this.paddedLength(T) - T]);
+    const shared = this.sharedInputs(padded.size(1), memory.layers[0]!.hidden.size(1));
+    const x = this.dropout.forward(this.in_emb.forward(padded).mul(Math.sqrt(this.config.modelDim)));
+    const blocks = Array.from(this.layers, (block, index) => (before: Tensor) => {
+      const cache = memory.layers[index]!.hidden;
+      const extra = { hidden: this.extendMemory(cache, before) };
+      return { output: block.forward(before, cache, shared), extra };
     });
+    const { output, extras } = runBlocks(blocks, x);
+    return {
+      logits: this.out_emb.forward(this.dropout.forward(output).narrow(1, 0, T)),
+      memory: { layers: extras },
+    };
   }
 
   private paddedLength(T: number): number {

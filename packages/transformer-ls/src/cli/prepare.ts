@@ -1,0 +1,100 @@
+/** `transformer-ls prepare`: makes a corpus ready and says what it is. */
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { splitNames } from '../data/byte-corpus.js';
+import { corpora, corpusDescriptor } from '../data/corpora.js';
+import { type PrepareProgress, prepareCorpus } from '../data/prepare.js';
+import type { PreparedCorpus } from '../data/prepared-corpus.js';
+import { corpusSearchFolders, dataFolder } from './data-folder.js';
+import { UsageError } from './errors.js';
+import { formatBytes, formatInteger } from './format.js';
+import { StatusLine } from './status-line.js';
+
+interface PrepareFlags {
+  readonly from?: string;
+  readonly download?: boolean;
+  readonly verify?: boolean;
+  readonly dataFolder?: string;
+}
+
+const HELP = `
+Corpora:
+${corpora.map(({ title }) => `  ${title}`).join('\n')}
+
+Examples:
+  transformer-ls prepare embedded
+  transformer-ls prepare text --from my-notes/
+  transformer-ls prepare enwik8 --from enwik8.zip
+  transformer-ls prepare enwik8 --download`;
+
+export function prepareCommand(): Command {
+  return new Command('prepare')
+    .description(
+      'Make a corpus ready for training: a known one, or your own text. Size and SHA-256 are checked.',
+    )
+    .argument('<corpus>', `one of ${corpora.map(({ name }) => name).join(', ')}`)
+    .option('--from <path>', '.gz, .zip or raw file; for the corpus text also a folder')
+    .option('--download', 'fetch the corpus where it is not found locally; nothing is fetched without this')
+    .option('--verify', 'check the SHA-256 of what was prepared before')
+    .option('--data-folder <folder>', 'where prepared corpora lie (default: TRANSFORMER_LS_DATA or ./data)')
+    .addHelpText('after', HELP)
+    .action(async (name: string, flags: PrepareFlags) => {
+      const prepared = await prepare(name, flags);
+      process.stdout.write(preparedTable(prepared));
+    });
+}
+
+async function prepare(name: string, flags: PrepareFlags): Promise<PreparedCorpus> {
+  const status = new StatusLine(process.stderr);
+  const abort = new AbortController();
+  const interrupt = () =>
+    abort.abort(new UsageError('interrupted; what was downloaded is kept for the next time'));
+  process.once('SIGINT', interrupt);
+  try {
+    return await prepareCorpus(name, {
+      folder: dataFolder(flags.dataFolder),
+      from: flags.from,
+      searchFolders: corpusSearchFolders(),
+      download: flags.download,
+      verify: flags.verify,
+      onProgress: (progress) => status.show(progressLine(name, progress)),
+      signal: abort.signal,
+    });
+  } catch (error) {
+    throw error instanceof Error && error.name === 'DataError' ? new UsageError(error.message) : error;
+  } finally {
+    process.off('SIGINT', interrupt);
+    status.clear();
+  }
+}
+
+/** `enwik8: download 12.5 MiB of 34.8 MiB, 36 %, 2.1 MiB/s`. */
+export function progressLine(name: string, { stage, bytes, total, rate }: PrepareProgress): string {
+  const share =
+    total === undefined || total === 0
+      ? ''
+      : ` of ${formatBytes(total)}, ${Math.min(100, Math.floor((100 * bytes) / total))} %`;
+  const speed = rate === undefined ? '' : `, ${formatBytes(rate)}/s`;
+  return `${name}: ${stage} ${formatBytes(bytes)}${share}${speed}`;
+}
+
+/** What was prepared, for people. */
+export function preparedTable(prepared: PreparedCorpus): string {
+  const { title, vocabulary, licence, notToBeReportedAs } = corpusDescriptor(prepared.name);
+  const split = (name: (typeof splitNames)[number]) => {
+    const { start, end } = prepared.splits[name];
+    return `${formatInteger(end - start)} bytes, from byte ${formatInteger(start)}`;
+  };
+  const rows: [string, string][] = [
+    ['bytes', formatInteger(prepared.bytes)],
+    ...splitNames.map((name): [string, string] => [name, split(name)]),
+    ['tokens', vocabulary],
+    ['SHA-256', prepared.sha256],
+    ['source', prepared.source],
+    ['licence', licence],
+    ...Object.entries(prepared.notes).map(([name, count]): [string, string] => [name, formatInteger(count)]),
+    ['file', resolve(prepared.path)],
+  ];
+  const lines = rows.map(([name, value]) => `  ${name.padEnd(14)} ${value}\n`).join('');
+  return `${title}\n${lines}  ${notToBeReportedAs}\n`;
+}

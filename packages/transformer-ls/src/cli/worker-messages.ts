@@ -1,0 +1,18 @@
+/** What `train` and the process that trains say to each other. */
+import type { MetricsRecord } from '@transformer-ls/formats';
+import type { TrainingRequest, TrainingResult } from '../train/training.js';
+import type { ProgressInfo } from './progress.js';
+
+export type ToWorker =
+  | { readonly type: 'begin'; readonly request: TrainingRequest }
+  | { readonly type: 'stop' };
+
+export type FromWorker =
+  | { readonly type: 'start'; readonly info: ProgressInfo; readonly folder: string }
+  | { readonly type: 'record'; readonly record: MetricsRecord }
+  | { readonly type: 'message'; readonly line: string }
+  | { readonly type: 'saved'; readonly step: number; readonly path: string }
+  /** `result` is null where the run had used up its budgets before. */
+  | { readonly type: 'finished'; readonly result: TrainingResult | null }
+  /** `isUsage`: the input was bad, nothing was trained. */
+  | { readonly type: 'failed'; readonly message: string; readonly name: string; readonly isUsage: boolean };

@@ -1,0 +1,72 @@
+/**
+ * The process that trains. Steps of libtorch block a whole thread; here they block neither the display nor Ctrl-C, which live
+ * in the parent. It stops (and saves first) when the parent says so, on SIGINT and SIGTERM, and when the parent is gone.
+ */
+
+import {
+  openTraining,
+  type Training,
+  type TrainingObserver,
+  type TrainingRequest,
+} from '../train/training.js';
+import type { ProgressInfo } from './progress.js';
+import type { FromWorker, ToWorker } from './worker-messages.js';
+
+let stopAsked = false;
+
+function askToStop(): void {
+  stopAsked = true;
+}
+
+/** A parent that is gone hears nothing, and is no reason to fail before the run is saved. */
+function say(message: FromWorker): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}
+
+const observer: TrainingObserver = {
+  message: (line) => say({ type: 'message', line }),
+  record: (record) => say({ type: 'record', record }),
+  saved: (step, path) => say({ type: 'saved', step, path }),
+};
+
+function progressInfo({ config, from }: Training): ProgressInfo {
+  const { maxSteps, maxTokens, maxSeconds, recipe, data } = config;
+  return {
+    title: `${recipe} on ${data.name}`,
+    goals: {
+      ...(maxSteps === null ? {} : { steps: maxSteps }),
+      ...(maxTokens === null ? {} : { tokens: maxTokens }),
+      ...(maxSeconds === null ? {} : { seconds: maxSeconds }),
+    },
+    ...(from.step === 0 ? {} : { from }),
+  };
+}
+
+/** Bad input shows before the first step; what goes wrong later is a failure of the training. */
+async function work(request: TrainingRequest): Promise<void> {
+  let training: Training | undefined;
+  try {
+    training = await openTraining(request, observer);
+    say({ type: 'start', info: progressInfo(training), folder: training.folder });
+    const result = training.isComplete ? null : await training.run(() => stopAsked);
+    await training.close();
+    say({ type: 'finished', result });
+  } catch (error) {
+    await training?.close();
+    const { message, name } = error instanceof Error ? error : new Error(String(error));
+    const isUsage = training === undefined && name !== 'NativeLoadError' && name !== 'Error';
+    say({ type: 'failed', message, name, isUsage });
+    if (process.env.TLS_DEBUG) console.error(error);
+    process.exitCode = 1;
+  } finally {
+    if (process.connected) process.disconnect();
+  }
+}
+
+process.on('message', (message: ToWorker) => {
+  if (message.type === 'stop') askToStop();
+  else void work(message.request);
+});
+process.on('disconnect', askToStop);
+process.on('SIGINT', askToStop);
+process.on('SIGTERM', askToStop);

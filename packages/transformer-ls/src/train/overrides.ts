@@ -1,0 +1,58 @@
+/** Changes to a configuration by dotted keys, such as `optimizer.learningRate`. */
+import {
+  ConfigError,
+  closestName,
+  describe,
+  parseConfig,
+  type TrainingConfig,
+  trainingSchema,
+} from '@transformer-ls/formats';
+
+const FIXED_KEYS = ['kind', 'model.kind', 'recipe'];
+
+/** Keys that take a value: fields, without the objects around them. */
+export function configKeys(): string[] {
+  const paths = describe(trainingSchema).map(({ path }) => path);
+  const isObject = (path: string) => paths.some((other) => other.startsWith(`${path}.`));
+  return paths.filter((path) => !isObject(path) && !FIXED_KEYS.includes(path));
+}
+
+/**
+ * The configuration with some values replaced; everything is checked again together.
+ *
+ * Throws ConfigError for unknown keys (with the nearest one) and for values that do not fit.
+ */
+export function withOverrides(
+  config: TrainingConfig,
+  overrides: Readonly<Record<string, unknown>>,
+): TrainingConfig {
+  const changed: Record<string, unknown> = structuredClone(config);
+  for (const [key, value] of Object.entries(overrides)) {
+    requireKey(key);
+    const parts = key.split('.');
+    const last = parts.pop()!;
+    const holder = parts.reduce((at, part) => at[part] as Record<string, unknown>, changed);
+    holder[last] = value;
+  }
+  return parseConfig(trainingSchema, changed);
+}
+
+function requireKey(key: string): void {
+  const keys = configKeys();
+  if (keys.includes(key)) return;
+  const near = closestName(key, keys) ?? keys.find((one) => one.endsWith(`.${key}`));
+  const hint = near === undefined ? `expected one of ${keys.join(', ')}` : `did you mean ${near}?`;
+  throw new ConfigError([`there is no setting ${JSON.stringify(key)}, ${hint}`]);
+}
+
+/** `key=value`, the value as JSON where it is (numbers, true, null), else as text. Throws ConfigError. */
+export function parseOverride(text: string): [key: string, value: unknown] {
+  const at = text.indexOf('=');
+  if (at < 1) throw new ConfigError([`expected key=value, received ${JSON.stringify(text)}`]);
+  const [key, value] = [text.slice(0, at), text.slice(at + 1)];
+  try {
+    return [key, JSON.parse(value)];
+  } catch {
+    return [key, value];
+  }
+}

@@ -1,0 +1,45 @@
+/** What the trainer needs of a thing that can be trained; language models and classifiers each say it in their own file. */
+import type { Module, Tensor } from '@transformer-ls/torch';
+import type { JsonObject } from '../run/json.js';
+
+/** Forward pass of one micro-batch, inside the caller's scope. */
+export interface MicroBatch {
+  /** Scalar float32 with its graph: what is minimised, a mean over tokens or examples (nats). */
+  readonly loss: Tensor;
+  /** Tokens trained on. */
+  readonly tokens: number;
+  /** Adds the gradients of a multiple of the loss to the parameters. To be called once. */
+  backward(scaledLoss: Tensor): void;
+}
+
+export interface Evaluation {
+  /** Part of the data. */
+  readonly split: string;
+  /** Mean over the predicted tokens or examples, in nats. */
+  readonly loss: number;
+  /** Predicted tokens or examples. */
+  readonly tokens: number;
+}
+
+/** What a task must carry over a stop, besides the weights. */
+export interface TaskState {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly state: JsonObject;
+}
+
+export interface TrainingTask {
+  readonly model: Module;
+  /** Whether a parameter takes part in weight decay. */
+  decays(name: string, parameter: Tensor): boolean;
+  /** The next micro-batch; the data position moves on. Runs inside a scope: what must outlive it is kept. */
+  nextMicroBatch(): MicroBatch;
+  /** Numbers that are not finite came up in the forward pass: forgets what they may have touched, such as a memory. */
+  recover(): void;
+  /** Measures on held-out data; leaves the training state, its memory and the random numbers as they are. */
+  evaluate(): Promise<Evaluation>;
+  /** Where in the data the next micro-batch lies, in words. */
+  position(): string;
+  state(): TaskState;
+  /** Continues where `state` was taken. Throws a one-line error where it belongs to other data. */
+  restore(state: { tensors: ReadonlyMap<string, Tensor>; state: JsonObject }): void;
+}

@@ -1,0 +1,212 @@
+/**
+ * The training loop: micro-batches, forward, loss, backward, clip, step, log, evaluate, save. What is trained is behind
+ * `TrainingTask`; how it goes on after a stop is in training-state.ts.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { EvaluationRecord, MetricsRecord, TrainingConfig, TrainRecord } from '@transformer-ls/formats';
+import { type Adam, type AdamW, clipGradNorm, scope, type Tensor } from '@transformer-ls/torch';
+import type { RunFolder } from '../run/run-folder.js';
+import { describeNonFinite } from './non-finite.js';
+import { createOptimizer } from './optimizer.js';
+import type { Precision } from './precision.js';
+import { progressOf, scheduledSettings } from './schedule.js';
+import type { TrainingTask } from './task.js';
+import { checkpointOf } from './training-state.js';
+
+/** Training cannot go on; the message is one line. */
+export class TrainingError extends Error {
+  override readonly name = 'TrainingError';
+}
+
+export interface BestEvaluation {
+  readonly step: number;
+  readonly loss: number;
+  readonly bpc: number;
+}
+
+/** What a trainer counts; all of it survives a stop. */
+export interface TrainerCounters {
+  /** Updates done, those that were skipped included: their data are used up. */
+  step: number;
+  tokens: number;
+  /** Seconds of training, over all resumes. */
+  seconds: number;
+  /** Updates skipped because of numbers that are not finite: in all, and in a row until now. */
+  skipped: number;
+  skippedInARow: number;
+  best: BestEvaluation | null;
+}
+
+export interface TrainerOptions {
+  readonly config: TrainingConfig;
+  readonly task: TrainingTask;
+  readonly precision: Precision;
+  readonly folder: RunFolder;
+  readonly onRecord: (record: MetricsRecord) => void;
+  readonly onSaved: (step: number, path: string) => void;
+  /** Asked between updates; true ends the run as soon as it is saved. */
+  readonly shouldStop: () => boolean;
+}
+
+/** `complete`: a budget is used up. `stopped`: someone asked. */
+export type TrainingEnd = 'complete' | 'stopped';
+
+export class Trainer {
+  readonly counters: TrainerCounters = {
+    step: 0,
+    tokens: 0,
+    seconds: 0,
+    skipped: 0,
+    skippedInARow: 0,
+    best: null,
+  };
+  readonly optimizer: Adam | AdamW;
+  private readonly parameters: readonly Tensor[];
+  private evaluatedAt = -1;
+  private savedAt = -1;
+  /** Milliseconds of the clock at which `counters.seconds` was last brought up to date. */
+  private clock = 0;
+
+  constructor(readonly options: TrainerOptions) {
+    this.optimizer = createOptimizer(options.config.optimizer, options.task);
+    this.parameters = options.task.model.parameters();
+  }
+
+  async run(): Promise<TrainingEnd> {
+    const { evaluateEverySteps, checkpointEverySteps } = this.options.config;
+    this.clock = performance.now();
+    this.options.task.model.train();
+    while (!this.isComplete()) {
+      if (this.options.shouldStop()) return this.end('stopped');
+      this.report(this.update());
+      if (this.counters.step % evaluateEverySteps === 0) await this.evaluate();
+      if (this.counters.step % checkpointEverySteps === 0) await this.save();
+      await nextTurn();
+    }
+    return this.end('complete');
+  }
+
+  /** Whether a budget is used up. */
+  isComplete(): boolean {
+    return progressOf(this.used(), this.options.config) >= 1;
+  }
+
+  /** One update of the weights: forward and backward of every micro-batch, then clip and step. */
+  update(): TrainRecord {
+    const { config, precision } = this.options;
+    const started = performance.now();
+    const settings = scheduledSettings(config, this.used());
+    const { scale } = precision.lossScale;
+    const { loss, tokens } = this.accumulate(scale);
+    const gradNorm =
+      clipGradNorm(this.parameters, (config.clipNorm ?? Number.POSITIVE_INFINITY) * scale) / scale;
+    this.counters.step += 1;
+    this.counters.tokens += tokens;
+    const finite = Number.isFinite(loss) && Number.isFinite(gradNorm);
+    if (finite) {
+      this.optimizer.set(settings);
+      this.optimizer.step({ gradientScale: 1 / scale });
+      this.counters.skippedInARow = 0;
+    } else {
+      this.skip(loss, gradNorm);
+    }
+    this.optimizer.zeroGrad();
+    precision.lossScale.update(finite);
+    const seconds = this.passTime();
+    return {
+      type: 'train',
+      step: this.counters.step,
+      tokens: this.counters.tokens,
+      loss,
+      bpc: loss / Math.LN2,
+      learningRate: settings.learningRate,
+      gradNorm,
+      tokensPerSecond: tokens / ((performance.now() - started) / 1000),
+      seconds,
+      memoryBytes: process.memoryUsage.rss(),
+    };
+  }
+
+  /** Evaluates, and keeps the weights where they are the best so far. */
+  async evaluate(): Promise<EvaluationRecord> {
+    const started = performance.now();
+    const { split, loss, tokens } = await this.options.task.evaluate();
+    const { step, best: before } = this.counters;
+    const bpc = loss / Math.LN2;
+    const best = loss < (before?.loss ?? Number.POSITIVE_INFINITY);
+    if (best) this.counters.best = { step, loss, bpc };
+    const seconds = (performance.now() - started) / 1000;
+    const record: EvaluationRecord = { type: 'evaluation', step, split, tokens, loss, bpc, seconds, best };
+    this.report(record);
+    this.evaluatedAt = step;
+    this.passTime();
+    if (best) await this.options.folder.writeBest(checkpointOf(this));
+    return record;
+  }
+
+  async save(): Promise<void> {
+    const { folder, onSaved } = this.options;
+    this.passTime();
+    const path = await folder.writeCheckpoint(checkpointOf(this));
+    this.savedAt = this.counters.step;
+    onSaved(this.counters.step, path);
+  }
+
+  /** A run that someone stopped is saved at once; one that is complete is measured first. */
+  private async end(how: TrainingEnd): Promise<TrainingEnd> {
+    const { step } = this.counters;
+    if (how === 'complete' && this.evaluatedAt !== step && step > 0) await this.evaluate();
+    if (this.savedAt !== step) await this.save();
+    return how;
+  }
+
+  /** Adds up the gradients of `gradientAccumulation` micro-batches, times the loss scale; the mean of their losses. */
+  private accumulate(scale: number): { loss: number; tokens: number } {
+    const { config, task } = this.options;
+    const count = config.gradientAccumulation;
+    let [loss, tokens] = [0, 0];
+    for (let index = 0; index < count; index++) {
+      scope(() => {
+        const microBatch = task.nextMicroBatch();
+        microBatch.backward(scale === count ? microBatch.loss : microBatch.loss.mul(scale / count));
+        loss += microBatch.loss.item() / count;
+        tokens += microBatch.tokens;
+      });
+    }
+    return { loss, tokens };
+  }
+
+  private skip(loss: number, gradNorm: number): void {
+    const { config, task } = this.options;
+    const { counters } = this;
+    counters.skipped += 1;
+    counters.skippedInARow += 1;
+    if (!Number.isFinite(loss)) task.recover();
+    const where = `loss ${loss}, gradient norm ${gradNorm}, before ${task.position()}`;
+    const { step, skippedInARow } = counters;
+    if (skippedInARow >= config.stopAfterNonFinite) {
+      const named = describeNonFinite(task.model);
+      throw new TrainingError(
+        `${skippedInARow} updates in a row were not finite, the last at step ${step}: ${where}; ${named}`,
+      );
+    }
+    this.report({ type: 'event', step, event: 'skipped', message: `update skipped, not finite: ${where}` });
+  }
+
+  private report(record: MetricsRecord): void {
+    this.options.folder.log.append(record);
+    this.options.onRecord(record);
+  }
+
+  private used() {
+    const { step: steps, tokens, seconds } = this.counters;
+    return { steps, tokens, seconds };
+  }
+
+  private passTime(): number {
+    const now = performance.now();
+    this.counters.seconds += (now - this.clock) / 1000;
+    this.clock = now;
+    return this.counters.seconds;
+  }
+}

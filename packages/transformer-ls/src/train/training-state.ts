@@ -1,0 +1,129 @@
+/** A trainer's whole state as the content of a checkpoint, and back. */
+import { join } from 'node:path';
+import { openSafetensors, type WritableTensor } from '@transformer-ls/formats';
+import { dispose, getRngState, scope, setRngState, type Tensor } from '@transformer-ls/torch';
+import type { Checkpoint, CheckpointContent, TensorFile } from '../run/checkpoint.js';
+import { RunFolderError } from '../run/errors.js';
+import { fileSource } from '../run/file-source.js';
+import { isJsonObject, type JsonObject, type JsonValue } from '../run/json.js';
+import { lazyEntryOfTensor, tensorOfEntry } from '../weights/tensor-entries.js';
+import type { Trainer } from './trainer.js';
+
+export const MODEL_FILE = 'model.safetensors';
+const OPTIMIZER_FILE = 'optimizer.safetensors';
+const MEMORY_FILE = 'memory.safetensors';
+const RANDOM_FILE = 'random.safetensors';
+
+/** Everything that decides how the run goes on. */
+export function checkpointOf(trainer: Trainer): CheckpointContent {
+  const { config, task, precision } = trainer.options;
+  const { best, ...counters } = trainer.counters;
+  const optimizer = trainer.optimizer.stateDict();
+  const memory = task.state();
+  return {
+    step: counters.step,
+    files: new Map([
+      [MODEL_FILE, { ...tensorFile(task.model.stateDict()), metadata: modelMetadata(config.model) }],
+      [OPTIMIZER_FILE, tensorFile(optimizer.tensors)],
+      [MEMORY_FILE, tensorFile(memory.tensors)],
+      [RANDOM_FILE, { tensors: randomStates(config.device) }],
+    ]),
+    state: {
+      counters: { ...counters },
+      best: best === null ? null : { ...best },
+      lossScale: { ...precision.lossScale.state() },
+      optimizer: JSON.parse(JSON.stringify(optimizer.state)) as JsonValue,
+      task: memory.state,
+    },
+  };
+}
+
+/** Says in the weight file itself what model the weights are of. */
+function modelMetadata(model: JsonObject): Record<string, string> {
+  return { format: 'transformer-ls', model: JSON.stringify(model) };
+}
+
+/**
+ * Goes to where a checkpoint was taken. Random numbers come last: building and loading draw some.
+ *
+ * Throws RunFolderError, DataError or ArgumentError in one line where the checkpoint belongs to something else.
+ */
+export async function restoreTrainer(trainer: Trainer, checkpoint: Checkpoint): Promise<void> {
+  const { task, precision, config } = trainer.options;
+  const { counters, lossScale, optimizer, task: taskState, best } = checkpoint.state;
+  if (![counters, lossScale, optimizer, taskState].every(isJsonObject))
+    throw new RunFolderError(`${checkpoint.path}: its state is not that of a training run`);
+  const read = (name: string) => readTensors(join(checkpoint.path, name));
+  await using(read(MODEL_FILE), (tensors) => task.model.loadStateDict(tensors));
+  await using(read(OPTIMIZER_FILE), (tensors) =>
+    trainer.optimizer.loadStateDict({ tensors, state: optimizer }),
+  );
+  await using(read(MEMORY_FILE), (tensors) => task.restore({ tensors, state: taskState as JsonObject }));
+  precision.lossScale.restore(numbersOf(lossScale as JsonObject, ['scale', 'goodSteps']));
+  Object.assign(trainer.counters, numbersOf(counters as JsonObject, COUNTERS));
+  trainer.counters.best = isJsonObject(best ?? null)
+    ? numbersOf(best as JsonObject, ['step', 'loss', 'bpc'])
+    : null;
+  await using(read(RANDOM_FILE), (tensors) => restoreRandom(tensors, config.device));
+}
+
+const COUNTERS = ['step', 'tokens', 'seconds', 'skipped', 'skippedInARow'] as const;
+
+function numbersOf<const Name extends string>(
+  from: JsonObject,
+  names: readonly Name[],
+): Record<Name, number> {
+  const pairs = names.map((name): [Name, number] => {
+    const value = from[name];
+    if (typeof value !== 'number')
+      throw new RunFolderError(`state.json: expected a number as ${name}, received ${JSON.stringify(value)}`);
+    return [name, value];
+  });
+  return Object.fromEntries(pairs) as Record<Name, number>;
+}
+
+/** Elements are copied when their turn to be written comes, so that one tensor at a time is held twice. */
+function tensorFile(tensors: ReadonlyMap<string, Tensor>): TensorFile {
+  return { tensors: new Map([...tensors].map(([name, value]) => [name, lazyEntryOfTensor(value)])) };
+}
+
+function randomStates(device: string): Record<string, WritableTensor> {
+  const devices = device === 'cpu' ? ['cpu'] : ['cpu', device];
+  const entry = (data: Uint8Array): WritableTensor => ({ dtype: 'U8', shape: [data.length], data });
+  return Object.fromEntries(devices.map((one) => [one, entry(getRngState(one))]));
+}
+
+function restoreRandom(tensors: ReadonlyMap<string, Tensor>, device: string): void {
+  for (const one of device === 'cpu' ? ['cpu'] : ['cpu', device]) {
+    const state = tensors.get(one);
+    if (state === undefined) continue; // The run has moved to another device since.
+    setRngState(state.toTypedArray() as Uint8Array, one);
+  }
+}
+
+/** Every tensor of a safetensors file, on the CPU; the caller frees them. */
+export async function readTensors(path: string): Promise<Map<string, Tensor>> {
+  const source = await fileSource(path);
+  try {
+    const file = await openSafetensors(source);
+    const tensors = new Map<string, Tensor>();
+    for (const name of file.entries.keys()) tensors.set(name, tensorOfEntry(await file.read(name), name));
+    return tensors;
+  } finally {
+    await source.close();
+  }
+}
+
+async function using(
+  reading: Promise<Map<string, Tensor>>,
+  use: (tensors: Map<string, Tensor>) => unknown,
+): Promise<void> {
+  const tensors = await reading;
+  try {
+    scope(() => {
+      use(tensors);
+    });
+  } finally {
+    dispose(tensors);
+  }
+}
