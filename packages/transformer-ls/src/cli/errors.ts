@@ -18,6 +18,7 @@ const EXPECTED_ERRORS = new Set([
   'SafetensorsError',
   'MetricsError',
   'WeightsError',
+  'GenerationError',
   'TorchError',
   'ArgumentError',
   'NativeLoadError',

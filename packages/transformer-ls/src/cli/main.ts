@@ -12,19 +12,19 @@ interface Verb {
 const verbs: Readonly<Record<string, Verb>> = {
   prepare: {
     summary: 'make a corpus ready for training: a known one, or your own text',
-    load: () => commandOf('./prepare.js', 'prepareCommand'),
+    load: async () => (await import('./prepare.js')).prepareCommand(),
   },
   train: {
     summary: 'train a language model, or continue a run',
-    load: () => commandOf('./train.js', 'trainCommand'),
+    load: async () => (await import('./train.js')).trainCommand(),
   },
   evaluate: {
     summary: 'bits per character on held-out text, beside gzip and xz',
-    load: () => commandOf('./evaluate.js', 'evaluateCommand'),
+    load: async () => (await import('./evaluate.js')).evaluateCommand(),
   },
   generate: {
     summary: 'stream text from a trained model',
-    load: () => commandOf('./generate.js', 'generateCommand'),
+    load: async () => (await import('./generate.js')).generateCommand(),
   },
   inspect: {
     summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',
@@ -43,7 +43,8 @@ async function commandOf(path: string, name: string): Promise<Command> {
 
 const EXAMPLES = `
 Examples:
-  transformer-ls train small --data embedded --out runs/first --max-time 15m
+  transformer-ls train embedded/quickstart --out runs/first
+  transformer-ls train text/small --from notes.txt --max-time 15m
   transformer-ls evaluate runs/first
   transformer-ls generate runs/first --prompt "The history of" --tokens 500
   transformer-ls inspect runs/first

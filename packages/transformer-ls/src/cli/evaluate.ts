@@ -1,0 +1,190 @@
+/** `transformer-ls evaluate`: bits per character on held-out text. */
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import type { ByteCorpus, SplitName } from '../data/byte-corpus.js';
+import { splitNames } from '../data/byte-corpus.js';
+import { corpusDescriptor } from '../data/corpora.js';
+import { openCorpus } from '../data/prepare.js';
+import { compressorScores } from '../evaluate/compressors.js';
+import { contextCurve } from '../evaluate/context.js';
+import {
+  defaultBlockLength,
+  evaluateLanguageModel,
+  publishedMemoryLength,
+} from '../evaluate/language-model.js';
+import { type Evaluated, evaluationChart, evaluationRecord, evaluationTable } from '../evaluate/report.js';
+import { type LoadedLanguageModel, loadLanguageModel } from '../models/language-model/weights.js';
+import { replaceFile } from '../run/durable.js';
+import { nodeFileSystem } from '../run/file-system.js';
+import { writeJson } from '../run/json.js';
+import { corpusSearchFolders, dataFolder } from './data-folder.js';
+import { exitCodes, UsageError } from './errors.js';
+import { wholeNumber } from './flags.js';
+import { formatDuration, formatInteger, formatRate } from './format.js';
+import { interruptible } from './interrupt.js';
+import { StatusLine } from './status-line.js';
+
+interface EvaluateFlags {
+  readonly split: SplitName;
+  readonly data?: string;
+  readonly from?: string;
+  readonly dataFolder?: string;
+  readonly block?: number;
+  readonly memory: number;
+  readonly maxTokens?: number;
+  readonly contextChart?: boolean;
+  readonly newest?: boolean;
+  readonly compressors: boolean;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+export const EVALUATION_NAME = 'evaluation.json';
+export const EVALUATION_CHART_NAME = 'evaluation.svg';
+
+const EXAMPLES = `
+The published protocol: the whole split as one stream, ${publishedMemoryLength} tokens of memory, 255 of every 256 tokens scored.
+
+Examples:
+  transformer-ls evaluate runs/first
+  transformer-ls evaluate runs/first --split valid --max-tokens 100k
+  transformer-ls evaluate runs/first --context-chart
+  transformer-ls evaluate runs/first/checkpoints/step-00001000 --data wikipedia-100m --json`;
+
+export function evaluateCommand(): Command {
+  return new Command('evaluate')
+    .description('Measure bits per character on held-out text, beside gzip -9 and xz -9e of the same bytes.')
+    .argument('<model>', 'run, checkpoint or model folder, or a weight file')
+    .addOption(new Option('--split <name>', 'part of the corpus').choices(splitNames).default('test'))
+    .option('--data <corpus>', "corpus (default: the run's own)")
+    .option('--from <path>', "file or folder of the corpus, as for 'prepare'")
+    .option('--data-folder <folder>', 'where prepared corpora lie (default: TRANSFORMER_LS_DATA or ./data)')
+    .option(
+      '--block <tokens>',
+      'tokens fed at once (default: 256 in reference mode, 1024 in consistent mode)',
+      wholeNumber({ min: 1 }),
+    )
+    .option('--memory <tokens>', 'tokens of memory', wholeNumber({ min: 0 }), publishedMemoryLength)
+    .option('--max-tokens <n>', 'only the first n tokens of the split', wholeNumber({ min: 1 }))
+    .option('--context-chart', 'also measure bits per character against context length, and draw it')
+    .option('--newest', 'the newest checkpoint of a run instead of the best')
+    .option('--no-compressors', 'leave gzip and xz out')
+    .option('--out <folder>', 'where to write the results (default: the run or model folder)')
+    .option('--json', 'print the record as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(runEvaluate);
+}
+
+async function runEvaluate(path: string, flags: EvaluateFlags): Promise<void> {
+  const loaded = await loadLanguageModel(path, {
+    override: { memoryLength: flags.memory },
+    choose: flags.newest ? 'newest' : 'best',
+  });
+  for (const line of loaded.skipped) console.error(`transformer-ls evaluate: passed over ${line}`);
+  const corpus = await openData(loaded, flags);
+  const interrupt = interruptible();
+  try {
+    const evaluated = await evaluate(path, loaded, corpus, flags, interrupt.signal);
+    await report(evaluated, loaded, flags, interrupt.signal);
+  } finally {
+    interrupt.end();
+    corpus.close();
+    loaded.model.dispose();
+  }
+}
+
+async function openData({ run }: LoadedLanguageModel, flags: EvaluateFlags): Promise<ByteCorpus> {
+  const own = run?.training.data;
+  const name = flags.data ?? own?.name;
+  if (name === undefined)
+    throw new UsageError('expected --data <corpus>, since these weights do not lie in a run that names one');
+  const from = flags.from ?? (name === own?.name ? (own.path ?? undefined) : undefined);
+  return openCorpus(name, flags.split, {
+    folder: dataFolder(flags.dataFolder),
+    from,
+    searchFolders: corpusSearchFolders(),
+  });
+}
+
+async function evaluate(
+  path: string,
+  { model, vocabulary, step }: LoadedLanguageModel,
+  corpus: ByteCorpus,
+  flags: EvaluateFlags,
+  signal: AbortSignal,
+): Promise<Evaluated> {
+  const status = new StatusLine(process.stderr);
+  const scores = await evaluateLanguageModel(model, corpus, vocabulary, {
+    blockLength: flags.block ?? defaultBlockLength(model.config.mode),
+    maxTokens: flags.maxTokens,
+    signal,
+    onProgress: ({ tokens, total, bpc, seconds }) => {
+      status.show(`${progressText(tokens, total, seconds)}   bpc ${bpc.toFixed(3)}`);
+    },
+  });
+  const context =
+    flags.contextChart && !signal.aborted
+      ? await contextCurve(model, corpus, vocabulary, {
+          signal,
+          onProgress: ({ tokens, total, seconds }) => {
+            status.show(`context chart: ${progressText(tokens, total, seconds)}`);
+          },
+        })
+      : null;
+  const bytes = Math.min(corpus.length, scores.tokens + 1);
+  if (flags.compressors && !signal.aborted) status.show('gzip -9 and xz -9e of the same text');
+  const compressors = flags.compressors && !signal.aborted ? await compressorScores(corpus, bytes) : [];
+  status.clear();
+  return {
+    model: {
+      path,
+      step: step ?? null,
+      parameters: model.countParameters(),
+      mode: model.config.mode,
+      memoryLength: model.config.memoryLength,
+    },
+    data: {
+      name: corpus.name,
+      split: corpus.split,
+      bytes: corpus.length,
+      sha256: corpus.fingerprint ?? null,
+      note: corpusDescriptor(corpus.name).notToBeReportedAs,
+    },
+    scores,
+    compressors,
+    context,
+  };
+}
+
+function progressText(tokens: number, total: number, seconds: number): string {
+  const share = `${formatInteger(tokens)}/${formatInteger(total)} tokens (${Math.floor((100 * tokens) / total)}%)`;
+  const rest = ((total - tokens) * seconds) / tokens;
+  return `${share}   ${formatRate(tokens / seconds, 'tok')}   ETA ${formatDuration(rest)}`;
+}
+
+async function report(
+  evaluated: Evaluated,
+  loaded: LoadedLanguageModel,
+  flags: EvaluateFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const text = writeJson(evaluationRecord(evaluated, new Date()));
+  process.stdout.write(flags.json ? text : `${evaluationTable(evaluated)}\n`);
+  if (signal.aborted) {
+    console.error('transformer-ls evaluate: interrupted; nothing was written');
+    process.exitCode = exitCodes.interrupted;
+    return;
+  }
+  const folder = flags.out ?? loaded.run?.path ?? loaded.modelFolder;
+  if (folder === undefined) return;
+  await nodeFileSystem.makeFolder(folder);
+  const written = [await writeFile(join(folder, EVALUATION_NAME), text)];
+  if (evaluated.context !== null)
+    written.push(await writeFile(join(folder, EVALUATION_CHART_NAME), evaluationChart(evaluated)));
+  if (!flags.json) console.log(`wrote ${written.join(' and ')}`);
+}
+
+async function writeFile(path: string, text: string): Promise<string> {
+  await replaceFile(nodeFileSystem, path, [new TextEncoder().encode(text)]);
+  return path;
+}
