@@ -35,6 +35,8 @@ export class LayerNorm extends Module {
 
   /** (…, dim) → (…, dim). */
   forward(x: Tensor): Tensor {
-    return layerNorm(x, this.weight.shape, this.weight, this.bias, this.epsilon);
+    // Autocast gives smaller types: computed in that of the weights, as on CUDA. libtorch 1.13 takes no mixture on the CPU.
+    const same = x.dtype === this.weight.dtype ? x : x.to(this.weight.dtype);
+    return layerNorm(same, this.weight.shape, this.weight, this.bias, this.epsilon);
   }
 }

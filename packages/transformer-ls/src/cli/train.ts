@@ -88,9 +88,9 @@ export function trainingRequest(name: string | undefined, flags: TrainFlags): Tr
   if (flags.resume !== undefined) {
     if (name !== undefined)
       throw new UsageError(`expected a recipe or --resume, received ${name} and --resume`);
-    const fixed = ['model', 'out', 'initialWeights'].find((flag) => flag in flags);
-    if (fixed !== undefined)
-      throw new UsageError(`--${dashed(fixed)} cannot change in a run that is resumed; start a new run`);
+    if (flags.out !== undefined) throw new UsageError('expected --out or --resume, received both');
+    if (flags.model !== undefined)
+      throw new UsageError('--model cannot change in a run that is resumed; start a new run');
     return { kind: 'resume', folder: flags.resume, data, overrides };
   }
   if (name === undefined)
@@ -174,10 +174,6 @@ function resumeCommand(folder: string, { dataFolder: place, json }: TrainFlags):
 /** For a shell. */
 function quoted(path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
-}
-
-function dashed(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 function asUsage<T>(action: () => T): T {

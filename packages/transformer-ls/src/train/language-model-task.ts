@@ -144,9 +144,8 @@ export class LanguageModelTask implements TrainingTask {
   private forward(ids: Tensor): { logits: Tensor; memory: Memory } {
     const { model, checkpointed } = this;
     const before = this.memory ?? model.emptyMemory(ids.size(0));
-    return checkpointed === null
-      ? model.forward(ids, before)
-      : model.forwardThrough(checkpointed.run, ids, before);
+    if (checkpointed === null) return model.forward(ids, before);
+    return model.forwardThrough(checkpointed.run, ids, borrowed(before));
   }
 
   private remember(memory: Memory): void {
@@ -218,4 +217,13 @@ export class LanguageModelTask implements TrainingTask {
       segmentLength: longest === segmentLength ? segmentLength : length,
     });
   }
+}
+
+/** Handles of the running scope on the same memory: the blocks run again after the task's own handles are freed. */
+function borrowed(memory: Memory): Memory {
+  const detached = [...memoryTensors(memory)].map(([name, value]): [string, Tensor] => [
+    name,
+    value.detach(),
+  ]);
+  return memoryFromTensors(new Map(detached));
 }

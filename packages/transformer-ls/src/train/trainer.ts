@@ -65,7 +65,7 @@ export class Trainer {
   private evaluatedAt = -1;
   private savedAt = -1;
   /** Milliseconds of the clock at which `counters.seconds` was last brought up to date. */
-  private clock = 0;
+  private clock = performance.now();
 
   constructor(readonly options: TrainerOptions) {
     this.optimizer = createOptimizer(options.config.optimizer, options.task);

@@ -1,5 +1,6 @@
 /** From a configuration to a training that is ready to run: data, model, task, run folder. */
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import {
   ConfigError,
   type MetricsRecord,
@@ -16,7 +17,7 @@ import { byteVocabulary, FairseqDictionary, type Vocabulary } from '../data/voca
 import { type CausalLanguageModel, createLanguageModel } from '../models/language-model/create.js';
 import type { JsonObject } from '../run/json.js';
 import { writeJson } from '../run/json.js';
-import { CONFIG_NAME, createRun, type RunFolder, resumeRun } from '../run/run-folder.js';
+import { CONFIG_NAME, createRun, type RunFolder, readRunConfig, resumeRun } from '../run/run-folder.js';
 import { loadInitialWeights } from './initial-weights.js';
 import { LanguageModelTask } from './language-model-task.js';
 import { withOverrides } from './overrides.js';
@@ -93,20 +94,29 @@ export async function openTraining(request: TrainingRequest, observer: TrainingO
   return resume(request.folder, request.data, request.overrides, observer);
 }
 
+/** What a run cannot change once it has begun: its checkpoints would not fit, or it would be another run. */
+const FIXED_SETTINGS =
+  /^(model\..*|segmentLength|batchSize|seed|initialWeights|data\.name|optimizer\.(?!learningRate$).*)$/;
+
 async function resume(
   path: string,
   data: DataPlaces,
   overrides: Readonly<Record<string, unknown>>,
   observer: TrainingObserver,
 ): Promise<Training> {
-  const folder = await resumeRun(path, { onProblem: observer.message });
+  const fixed = Object.keys(overrides).find((key) => FIXED_SETTINGS.test(key));
+  if (fixed !== undefined)
+    throw new ConfigError([`${fixed} cannot change in a run that is resumed; start a new run`]);
+  const before = parseConfig(trainingSchema, await readRunConfig(path), join(path, CONFIG_NAME));
+  const config = withOverrides(before, overrides);
+  const parts = await buildParts(config, data, observer);
+  const folder = await resumeRun(path, folderOptions(config, observer));
   try {
-    const before = parseConfig(trainingSchema, folder.config, `${path}/${CONFIG_NAME}`);
-    const config = withOverrides(before, overrides);
-    if (Object.keys(overrides).length > 0) await folder.writeText(CONFIG_NAME, writeJson(asJson(config)));
     for (const skipped of folder.skipped)
       observer.message(`passed over a damaged checkpoint: ${skipped.path}: ${skipped.reason}`);
-    return await assemble(config, await buildParts(config, data, observer), folder, observer);
+    const training = await assemble(config, parts, folder, observer);
+    if (Object.keys(overrides).length > 0) await folder.writeText(CONFIG_NAME, writeJson(asJson(config)));
+    return training;
   } catch (error) {
     await folder.close();
     throw error;

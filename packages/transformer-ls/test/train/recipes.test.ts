@@ -1,0 +1,104 @@
+import { parseConfig, trainingSchema } from '@transformer-ls/formats';
+import { describe, expect, it } from 'vitest';
+import { createLanguageModel } from '../../src/models/language-model/create.js';
+import { preset, presetNames } from '../../src/models/language-model/presets.js';
+import { recipe, recipeNames } from '../../src/train/recipes.js';
+
+describe('presets', () => {
+  it('keep their names: users and documents hold them', () => {
+    expect(presetNames).toEqual(['enwik8-base', 'enwik8-large', 'text8-base', 'small', 'debug']);
+  });
+
+  it.each([
+    ['enwik8-base', 44_294_448],
+    ['enwik8-large', 110_576_064],
+    ['text8-base', 44_204_160],
+  ])('%s has the published number of parameters in reference mode (spec 7)', (name, count) => {
+    using model = createLanguageModel(preset(name, { mode: 'reference' }));
+    expect(model.countParameters()).toBe(count);
+  });
+
+  it.each(presetNames)('%s works in both modes', (name) => {
+    expect(preset(name)).toMatchObject({ mode: 'consistent', vocabularySize: 256 });
+    expect(preset(name, { mode: 'reference', memoryLength: 4096 }).memoryLength).toBe(4096);
+  });
+
+  it('a mistyped name gets the nearest one', () => {
+    expect(() => preset('smal')).toThrow(
+      'model: expected one of enwik8-base, enwik8-large, text8-base, small, debug, received "smal"; did you mean small?',
+    );
+  });
+});
+
+describe('recipes', () => {
+  it('keep their names', () => {
+    expect(recipeNames).toEqual([
+      'enwik8-base/phase-1',
+      'enwik8-base/phase-2',
+      'enwik8-base/phase-3',
+      'enwik8-large/phase-1',
+      'enwik8-large/phase-2',
+      'enwik8-large/phase-3',
+      'text8-base/phase-1',
+      'text8-base/phase-2',
+      'text8-base/phase-3',
+      'wikipedia-100m/small-1h',
+      'wikipedia-100m/small-15m',
+      'embedded/quickstart',
+      'embedded/debug',
+      'text/small',
+    ]);
+  });
+
+  it.each(recipeNames)('%s is a complete configuration that survives JSON', (name) => {
+    const config = recipe(name);
+    expect(config.recipe).toBe(name);
+    expect(parseConfig(trainingSchema, JSON.parse(JSON.stringify(config)))).toEqual(config);
+  });
+
+  // Rows of the table in spec 5.2: lr, warm-up, updates, T = mem, lanes on 8 GPUs, update frequency, dropout, decay.
+  it.each([
+    ['enwik8-base/phase-1', 2.5e-4, 10_000, 430_000, 2048, 32, 1, 0.2, 0.01],
+    ['enwik8-base/phase-2', 1.25e-4, 5000, 50_000, 4096, 32, 1, 0.2, 0.01],
+    ['enwik8-base/phase-3', 6.25e-5, 5000, 50_000, 8192, 32, 1, 0.2, 0.01],
+    ['enwik8-large/phase-1', 2.5e-4, 10_000, 430_000, 2048, 32, 1, 0.4, 0.1],
+    ['enwik8-large/phase-2', 1.25e-4, 5000, 50_000, 4096, 16, 4, 0.4, 0.1],
+    ['enwik8-large/phase-3', 6.25e-5, 5000, 50_000, 8192, 8, 4, 0.4, 0.1],
+    ['text8-base/phase-1', 5e-4, 10_000, 430_000, 2048, 32, 1, 0.2, 0.01],
+    ['text8-base/phase-2', 2.5e-4, 5000, 50_000, 4096, 32, 1, 0.2, 0.01],
+    ['text8-base/phase-3', 1.25e-4, 5000, 50_000, 8192, 16, 1, 0.2, 0.01],
+  ])(
+    '%s is the published one',
+    (name, learningRate, warmupSteps, maxSteps, T, lanes, frequency, dropout, weightDecay) => {
+      expect(recipe(name)).toMatchObject({
+        model: {
+          mode: 'reference',
+          memoryLength: T,
+          dropout,
+          embeddingDropout: dropout,
+          windowSize: 512,
+          chunkSize: 16,
+        },
+        optimizer: { name: 'adam', learningRate, weightDecay, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+        schedule: { name: 'constant', warmupSteps },
+        maxSteps,
+        segmentLength: T,
+        batchSize: lanes,
+        gradientAccumulation: frequency,
+        clipNorm: null,
+        precision: 'float16',
+        resetMemoryAtEpoch: false,
+      });
+    },
+  );
+
+  it('later phases start from the weights that were published as their start', () => {
+    expect(recipe('enwik8-base/phase-2').initialWeights).toBe('runs/enwik8-base-phase-1/checkpoints');
+    expect(recipe('enwik8-base/phase-3').initialWeights).toBe('runs/enwik8-base-phase-2/best');
+    expect(recipe('enwik8-large/phase-2').initialWeights).toBe('runs/enwik8-large-phase-1/best');
+  });
+
+  it('a mistyped name gets the nearest one', () => {
+    expect(() => recipe('embedded/quickstrat')).toThrow('did you mean embedded/quickstart?');
+  });
+});
