@@ -23,6 +23,7 @@ import { wholeNumber } from './flags.js';
 import { formatDuration, formatInteger, formatRate } from './format.js';
 import { interruptible } from './interrupt.js';
 import { StatusLine } from './status-line.js';
+import { useThreads } from './threads.js';
 
 interface EvaluateFlags {
   readonly split: SplitName;
@@ -34,6 +35,7 @@ interface EvaluateFlags {
   readonly maxTokens?: number;
   readonly contextChart?: boolean;
   readonly newest?: boolean;
+  readonly threads?: number;
   readonly compressors: boolean;
   readonly out?: string;
   readonly json?: boolean;
@@ -67,6 +69,7 @@ export function evaluateCommand(): Command {
     .option('--memory <tokens>', 'tokens of memory', wholeNumber({ min: 0 }), publishedMemoryLength)
     .option('--max-tokens <n>', 'only the first n tokens of the split', wholeNumber({ min: 1 }))
     .option('--context-chart', 'also measure bits per character against context length, and draw it')
+    .option('--threads <n>', 'CPU threads (default: all cores)', wholeNumber({ min: 1 }))
     .option('--newest', 'the newest checkpoint of a run instead of the best')
     .option('--no-compressors', 'leave gzip and xz out')
     .option('--out <folder>', 'where to write the results (default: the run or model folder)')
@@ -76,6 +79,7 @@ export function evaluateCommand(): Command {
 }
 
 async function runEvaluate(path: string, flags: EvaluateFlags): Promise<void> {
+  useThreads(flags.threads);
   const loaded = await loadLanguageModel(path, {
     override: { memoryLength: flags.memory },
     choose: flags.newest ? 'newest' : 'best',

@@ -9,6 +9,7 @@ import { exitCodes, UsageError } from './errors.js';
 import { decimalNumber, repeated, wholeNumber } from './flags.js';
 import { formatBytes, formatDuration, formatInteger, formatRate } from './format.js';
 import { interruptible } from './interrupt.js';
+import { useThreads } from './threads.js';
 
 interface GenerateFlags {
   readonly prompt?: string;
@@ -21,6 +22,7 @@ interface GenerateFlags {
   readonly stop: readonly string[];
   readonly memory?: number;
   readonly newest?: boolean;
+  readonly threads?: number;
   readonly raw?: boolean;
   readonly json?: boolean;
 }
@@ -71,6 +73,7 @@ export function generateCommand(): Command {
       [],
     )
     .option('--memory <tokens>', "tokens of memory (default: the model's own)", wholeNumber({ min: 0 }))
+    .option('--threads <n>', 'CPU threads (default: all cores)', wholeNumber({ min: 1 }))
     .option('--newest', 'the newest checkpoint of a run instead of the best')
     .option('--raw', 'put out exactly the bytes of the model')
     .option('--json', 'print one JSON object at the end instead of text as it comes')
@@ -80,6 +83,7 @@ export function generateCommand(): Command {
 
 async function runGenerate(path: string, flags: GenerateFlags): Promise<void> {
   const prompt = promptOf(flags);
+  useThreads(flags.threads);
   const loaded = await loadLanguageModel(path, {
     choose: flags.newest ? 'newest' : 'best',
     ...(flags.memory === undefined ? {} : { override: { memoryLength: flags.memory } }),

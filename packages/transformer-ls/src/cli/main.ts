@@ -28,18 +28,13 @@ const verbs: Readonly<Record<string, Verb>> = {
   },
   inspect: {
     summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',
-    load: () => commandOf('./inspect.js', 'inspectCommand'),
+    load: async () => (await import('./inspect.js')).inspectCommand(),
   },
   doctor: {
     summary: 'check libtorch, compiler, BLAS, threads and GPU, and say what mends a problem',
     load: async () => (await import('./doctor.js')).doctorCommand(),
   },
 };
-
-async function commandOf(path: string, name: string): Promise<Command> {
-  const module: Record<string, () => Command> = await import(path);
-  return module[name]!();
-}
 
 const EXAMPLES = `
 Examples:
