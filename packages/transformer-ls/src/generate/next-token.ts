@@ -78,8 +78,11 @@ class NextTokenByBlocks implements NextToken {
   private block = new Int32Array(0);
   private last: Float32Array | undefined;
 
+  private readonly config: LanguageModelConfig;
+
   constructor(model: CausalLanguageModel) {
     this.stream = new ModelStream(model);
+    this.config = model.config;
     this.blockLength = referenceBlockLength(model.config);
   }
 
@@ -96,8 +99,18 @@ class NextTokenByBlocks implements NextToken {
   }
 
   logits(): Float32Array | undefined {
-    if (this.block.length > 0) this.last ??= this.stream.feed(this.block, lastLogits, { commit: false });
+    if (this.block.length > 0) this.last ??= this.runBlock();
     return this.last;
+  }
+
+  /** Padding behind the last token cannot reach it, and is not committed. */
+  private runBlock(): Float32Array {
+    const { length } = this.block;
+    const padded = new Int32Array(blockLengthFor(length, this.config));
+    padded.set(this.block);
+    return this.stream.feed(padded, (logits) => logits.narrow(1, length - 1, 1).toFloat32Array(), {
+      commit: false,
+    });
   }
 
   memoryBytes(): number {
@@ -109,17 +122,18 @@ class NextTokenByBlocks implements NextToken {
   }
 }
 
-/**
- * Blocks that the published code takes without padding: whole chunks, no longer than the window or whole windows. As long as
- * the published evaluation's where that fits.
- */
-export function referenceBlockLength({ chunkSize, windowSize }: LanguageModelConfig): number {
+/** The length of whole blocks: as long as the published evaluation's where the window allows. */
+export function referenceBlockLength(config: LanguageModelConfig): number {
+  const { chunkSize, windowSize } = config;
   const most = Math.min(publishedBlockLength, windowSize);
-  const fitting = most - (most % chunkSize);
-  if (fitting > 0) return fitting;
-  let multiple = chunkSize;
-  while (multiple > windowSize && multiple % windowSize !== 0) multiple += chunkSize;
-  return multiple;
+  return Math.max(most - (most % chunkSize), blockLengthFor(1, config));
+}
+
+/** The least length from `tokens` on that the published code takes as it is: whole chunks, up to one window or whole windows. */
+function blockLengthFor(tokens: number, { chunkSize, windowSize }: LanguageModelConfig): number {
+  let length = Math.ceil(tokens / chunkSize) * chunkSize;
+  while (length > windowSize && length % windowSize !== 0) length += chunkSize;
+  return length;
 }
 
 function lastLogits(logits: Tensor): Float32Array {
