@@ -22,6 +22,7 @@ const EXPECTED_ERRORS = new Set([
   'TorchError',
   'ArgumentError',
   'NativeLoadError',
+  'TrainingError',
 ]);
 
 /** What the shell gets to know of an error. */

@@ -29,8 +29,9 @@ const observer: TrainingObserver = {
   saved: (step, path) => say({ type: 'saved', step, path }),
 };
 
-function progressInfo({ config, from }: Training): ProgressInfo {
+function progressInfo({ config, trainer }: Training): ProgressInfo {
   const { maxSteps, maxTokens, maxSeconds, recipe, data } = config;
+  const { step, tokens, seconds, best } = trainer.counters;
   return {
     title: `${recipe} on ${data.name}`,
     goals: {
@@ -38,7 +39,7 @@ function progressInfo({ config, from }: Training): ProgressInfo {
       ...(maxTokens === null ? {} : { tokens: maxTokens }),
       ...(maxSeconds === null ? {} : { seconds: maxSeconds }),
     },
-    ...(from.step === 0 ? {} : { from }),
+    ...(step === 0 ? {} : { from: { step, tokens, seconds, bestBpc: best?.bpc } }),
   };
 }
 
@@ -48,7 +49,7 @@ async function work(request: TrainingRequest): Promise<void> {
   try {
     training = await openTraining(request, observer);
     say({ type: 'start', info: progressInfo(training), folder: training.folder });
-    const result = training.isComplete ? null : await training.run(() => stopAsked);
+    const result = training.trainer.isComplete() ? null : await training.run(() => stopAsked);
     await training.close();
     say({ type: 'finished', result });
   } catch (error) {

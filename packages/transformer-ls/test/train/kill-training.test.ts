@@ -1,0 +1,5 @@
+import { it } from 'vitest';
+import { killWhileTraining } from './kill-training.js';
+
+it('a training killed 3 times ends in the same weights as one that never stopped', () =>
+  killWhileTraining(3));
