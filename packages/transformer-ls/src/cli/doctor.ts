@@ -20,7 +20,7 @@ export function doctorCommand(): Command {
 
 /** Plain JavaScript of the torch package: it must work where nothing has been built yet. */
 async function loadDoctor(): Promise<Doctor> {
-  const place = new URL('doctor.mjs', import.meta.resolve('@transformer-ls/torch/toolchain'));
+  const place = new URL('../scripts/doctor.mjs', import.meta.resolve('@transformer-ls/torch'));
   return (await import(place.href)) as Doctor;
 }
 

@@ -50,11 +50,17 @@ export async function contextCurve(
   const nats = new Map(fitting.map((length) => [length, 0]));
   const begun = performance.now();
   let done = 0;
-  for (const { length, group } of groups) {
-    if (signal?.aborted) return [];
-    nats.set(length, nats.get(length)! + (await scoreGroup(model, tokens, group, length)));
-    done += group.length * (length + SCORED);
-    onProgress?.({ tokens: done, total, seconds: (performance.now() - begun) / 1000 });
+  const wasTraining = model.training;
+  model.eval();
+  try {
+    for (const { length, group } of groups) {
+      if (signal?.aborted) return [];
+      nats.set(length, nats.get(length)! + (await scoreGroup(model, tokens, group, length)));
+      done += group.length * (length + SCORED);
+      onProgress?.({ tokens: done, total, seconds: (performance.now() - begun) / 1000 });
+    }
+  } finally {
+    model.train(wasTraining);
   }
   return fitting.map((contextLength) => ({
     contextLength,

@@ -19,7 +19,7 @@ import {
   type TrainingConfig,
   trainingSchema,
 } from '@transformer-ls/formats';
-import { ArgumentError, dispose, type Tensor } from '@transformer-ls/torch';
+import { ArgumentError, dispose, scope, type Tensor } from '@transformer-ls/torch';
 import { formatBytes } from '../../cli/format.js';
 import {
   byteVocabulary,
@@ -320,7 +320,7 @@ function built(config: LanguageModelConfig, path: string): CausalLanguageModel {
         `expected at most a quarter of the machine's ${formatBytes(totalmem())}`,
     );
   try {
-    return createLanguageModel(config);
+    return scope(() => createLanguageModel(config));
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new WeightsError(`${path}: the model cannot be built: ${reason}`);
