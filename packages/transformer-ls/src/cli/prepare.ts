@@ -21,6 +21,8 @@ const HELP = `
 Corpora:
 ${corpora.map(({ title }) => `  ${title}`).join('\n')}
 
+The file of a known corpus is looked for in its folder, in the data folder, and in ../shared/data/wikipedia where that exists.
+
 Examples:
   transformer-ls prepare embedded
   transformer-ls prepare text --from my-notes/

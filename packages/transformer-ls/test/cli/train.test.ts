@@ -201,6 +201,48 @@ describe('the command', () => {
     });
   });
 
+  it('starts from the weights of another run, not from its step', async () => {
+    const { code, out } = await run(
+      ...small,
+      '--out',
+      'second',
+      '--steps',
+      '2',
+      '--initial-weights',
+      'first',
+      '--json',
+    );
+    expect(code).toBe(0);
+    const [step] = out.split('\n').map((line): { step: number; loss: number } => JSON.parse(line || '{}'));
+    expect(step?.step).toBe(1);
+    expect(step?.loss).toBeLessThan(5);
+  });
+
+  it('refuses to go on with a text that was changed', async () => {
+    const text = readFileSync(join(scratch, 'text.txt'));
+    writeFileSync(join(scratch, 'other.txt'), text);
+    const flags = small.map((word) => (word === 'text.txt' ? 'other.txt' : word));
+    expect((await run(...flags, '--out', 'changed', '--steps', '2')).code).toBe(0);
+    writeFileSync(join(scratch, 'other.txt'), Buffer.concat([text, Buffer.from('more')]));
+    const { code, error } = await run('--resume', 'changed', '--steps', '4');
+    expect(error).toMatch(
+      /^transformer-ls train: the training data have changed: the run was started with text, .* SHA-256 \w+\n$/,
+    );
+    expect(code).toBe(2);
+  });
+
+  it.each([
+    ['--batch', '4'],
+    ['--seed', '5'],
+    ['--set', 'model.layers=3'],
+    ['--set', 'optimizer.beta2=0.9'],
+    ['--model', 'small'],
+  ])('a resumed run cannot change %s %s', async (flag, value) => {
+    const { code, error } = await run('--resume', 'first', flag, value);
+    expect(error).toMatch(/cannot change in a run that is resumed; start a new run\n$/);
+    expect(code).toBe(2);
+  });
+
   it('one Ctrl-C saves, says how to go on and exits with 130; a second process is kept out meanwhile', async () => {
     const child = start([...small, '--out', 'stopped', '--max-time', '1h', '--json']);
     const result = ended(child);
