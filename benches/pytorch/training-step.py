@@ -1,0 +1,111 @@
+"""PyTorch's side of benches/training-step.mjs: answers one JSON line to each JSON line on standard input."""
+
+import json
+import resource
+import struct
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from composed import ConsistentModel, ReferenceModel  # noqa: E402
+from published import PublishedModel  # noqa: E402
+
+
+def read_safetensors(path):
+    raw = bytearray(Path(path).read_bytes())
+    (length,) = struct.unpack("<Q", raw[:8])
+    header = json.loads(raw[8 : 8 + length])
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        flat = torch.frombuffer(raw, dtype=torch.float32, offset=begin, count=(end - begin) // 4)
+        tensors[name] = flat.view(entry["shape"]).clone()
+    return tensors
+
+
+def read_ids(path, batch):
+    return torch.frombuffer(bytearray(Path(path).read_bytes()), dtype=torch.int64).view(batch, -1)
+
+
+def status_mib(field):
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit(f"training-step.py: no {field} in /proc/self/status")
+
+
+def make_model(kind, job):
+    config = job["config"]
+    if kind == "published":
+        return PublishedModel(config, job["clone"])
+    return ConsistentModel(config) if config["mode"] == "consistent" else ReferenceModel(config)
+
+
+class Trainer:
+    def __init__(self, job):
+        self.T, batch = job["segmentLength"], job["batchSize"]
+        self.model = make_model(job["kind"], job)
+        self.model.load_state_dict(read_safetensors(job["weights"]))
+        self.forward = torch.compile(self.model) if job["compile"] else self.model
+        self.parameters = list(self.model.parameters())
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=job["learningRate"], fused=True)
+        self.clipNorm = job["clipNorm"]
+        self.ids = read_ids(job["data"], batch)
+        self.segments = (self.ids.size(1) - 1) // self.T
+        self.memory = self.model.empty_memory(batch)
+        self.done = 0
+
+    def step(self):
+        begin = self.done % self.segments * self.T
+        ids = self.ids[:, begin : begin + self.T]
+        targets = self.ids[:, begin + 1 : begin + 1 + self.T]
+        self.optimizer.zero_grad(set_to_none=True)
+        scores, self.memory = self.forward(ids, self.memory)
+        loss = self.model.loss(scores.flatten(0, 1), targets.flatten())
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clipNorm, foreach=True)
+        self.optimizer.step()
+        self.done += 1
+        return {"loss": loss.item(), "norm": norm.item()}
+
+    def timed_step(self):
+        used, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        result = self.step()
+        wall, now = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+        cpu = now.ru_utime - used.ru_utime + now.ru_stime - used.ru_stime
+        faults = now.ru_minflt - used.ru_minflt
+        return {**result, "ms": wall * 1e3, "cpuMs": cpu * 1e3, "pageFaults": faults}
+
+
+def product_gflops(n=1024):
+    a, b = torch.rand(n, n), torch.rand(n, n)
+    start = time.perf_counter()
+    a @ b
+    return 2 * n**3 / (time.perf_counter() - start) / 1e9
+
+
+def answer(trainer, start, command):
+    if command["do"] == "step":
+        return trainer.timed_step()
+    if command["do"] == "product":
+        return {"gflops": product_gflops()}
+    if command["do"] == "memory":
+        return {"peakMib": status_mib("VmHWM"), "startMib": start}
+    raise SystemExit(f"training-step.py: expected step, product or memory, received {command['do']}")
+
+
+def main():
+    job = json.loads(sys.stdin.readline())
+    torch.set_num_threads(job["threads"])
+    torch.manual_seed(0)
+    start = status_mib("VmRSS")
+    trainer = Trainer(job)
+    print(json.dumps({"runtime": f"Python {sys.version.split()[0]}, torch {torch.__version__}"}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(trainer, start, json.loads(line))), flush=True)
+
+
+main()

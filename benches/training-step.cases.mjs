@@ -1,0 +1,50 @@
+/** The models and segments that benches/training-step.mjs measures; sizes as in the package's configurations. */
+import { languageModelSchema, parseConfig } from '../packages/formats/dist/index.js';
+
+const SIZES = {
+  small: {
+    model: {
+      vocabularySize: 256,
+      layers: 6,
+      modelDim: 256,
+      heads: 4,
+      innerDim: 1024,
+      windowSize: 128,
+      memoryLength: 1024,
+    },
+    segmentLength: 512,
+    batchSize: 8,
+  },
+  'enwik8-base': {
+    model: {
+      vocabularySize: 208,
+      layers: 12,
+      modelDim: 512,
+      heads: 8,
+      innerDim: 2048,
+      windowSize: 512,
+      memoryLength: 2048,
+    },
+    segmentLength: 1024,
+    batchSize: 1,
+  },
+};
+
+/** Names such as `reference/small`. */
+export const CASES = Object.fromEntries(
+  ['reference', 'consistent'].flatMap((mode) =>
+    Object.entries(SIZES).map(([size, { model, ...segment }]) => [
+      `${mode}/${size}`,
+      {
+        config: parseConfig(languageModelSchema, {
+          kind: 'language-model',
+          mode,
+          chunkSize: 16,
+          projectionRank: 1,
+          ...model,
+        }),
+        ...segment,
+      },
+    ]),
+  ),
+);

@@ -1,0 +1,202 @@
+/**
+ * Tokens per second of a training step, this package beside PyTorch: the same model, weights, data and threads.
+ *
+ *   TORCH_PYTHON=<python with torch 2.x> npm run bench -- training-step [--cases reference/small,…] [--rounds 7]
+ *     [--threads 2] [--reference-clone <clone of the published code>] [--compile] [--out <results file>]
+ *
+ * One child process per variant; they take turns, one step each per round, so that a busy moment of the machine meets all.
+ * Losses and gradient norms of all variants are compared before any number is reported. See benches/README.md.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { buildRoot, readStamp, stampPath } from '../packages/torch/scripts/toolchain.mjs';
+import { CASES } from './training-step.cases.mjs';
+import { compareLosses, describeCase } from './training-step.report.mjs';
+
+const WARM_UP_STEPS = 2;
+const SEGMENTS = 8;
+const nearby = (file) => fileURLToPath(new URL(file, import.meta.url));
+
+// ---- what is compared ------------------------------------------------------------------------------------------
+
+/** One of ours for each libtorch that a bridge is built for. */
+function ourVariants() {
+  const keys = readdirSync(buildRoot).filter((name) => name.startsWith('torch-'));
+  const stamps = keys.map((key) => readStamp(stampPath(key))).filter((stamp) => stamp !== null);
+  return stamps.map(({ libtorch }) => ({
+    name: `ours, libtorch ${libtorch.version} (${libtorch.origin})`,
+    ours: true,
+    command: [process.execPath, nearby('training-step.worker.mjs')],
+    env: libtorch.python === null ? { LIBTORCH: libtorch.root } : { TORCH_PYTHON: libtorch.python },
+    job: { kind: 'load-weights' },
+  }));
+}
+
+/** Waits passively like ours: where other programs run, PyTorch's default of spinning threads is several times slower. */
+function pythonVariant(python, name, job) {
+  return {
+    name,
+    ours: false,
+    command: [python, nearby('pytorch/training-step.py')],
+    env: { OMP_WAIT_POLICY: 'PASSIVE' },
+    job,
+  };
+}
+
+function variantsOf(mode, { python, clone, compile }) {
+  const variants = ourVariants();
+  if (variants.length === 0) throw new Error('training-step: no bridge is built; run: npm run setup');
+  if (!python) return variants;
+  const composed = { kind: 'composed', compile: false };
+  variants.push(pythonVariant(python, 'PyTorch, composed', composed));
+  if (compile)
+    variants.push(pythonVariant(python, 'PyTorch, composed, torch.compile', { ...composed, compile: true }));
+  if (clone && mode === 'reference')
+    variants.push(pythonVariant(python, 'PyTorch, published', { kind: 'published', compile: false, clone }));
+  return variants;
+}
+
+// ---- child processes -------------------------------------------------------------------------------------------
+
+class Worker {
+  constructor(variant) {
+    this.variant = variant;
+    const [file, ...args] = variant.command;
+    const { LIBTORCH: _folder, TORCH_PYTHON: _python, ...inherited } = process.env;
+    this.child = spawn(file, args, {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...inherited, ...variant.env },
+    });
+    this.answers = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+  }
+
+  async ask(message) {
+    this.child.stdin.write(`${JSON.stringify(message)}\n`);
+    const { value, done } = await this.answers.next();
+    if (done) throw new Error(`training-step: ${this.variant.name} ended before it answered`);
+    return JSON.parse(value);
+  }
+
+  end() {
+    this.child.stdin.end();
+  }
+}
+
+/** Ids that every side reads: (lanes, segments*T + 1) int64, from a small linear congruential generator. */
+function writeIds(path, { config, segmentLength, batchSize }) {
+  const ids = new BigInt64Array(batchSize * (SEGMENTS * segmentLength + 1));
+  let state = 1;
+  for (let i = 0; i < ids.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    ids[i] = BigInt((state >>> 16) % config.vocabularySize);
+  }
+  writeFileSync(path, new Uint8Array(ids.buffer));
+}
+
+/** The first one's random start is everybody's. */
+async function prepareWorkers(workers, job) {
+  for (const [i, worker] of workers.entries()) {
+    const kind = i === 0 ? 'make-weights' : worker.variant.job.kind;
+    const { runtime } = await worker.ask({ ...job, ...worker.variant.job, kind });
+    worker.runtime = runtime;
+  }
+}
+
+// ---- measuring -------------------------------------------------------------------------------------------------
+
+async function runRounds(workers, rounds) {
+  const rows = workers.map(({ variant, runtime }) => ({
+    variant,
+    runtime,
+    first: [],
+    steps: [],
+    products: [],
+  }));
+  for (let round = -WARM_UP_STEPS; round < rounds; round++) {
+    process.stderr.write(round < 0 ? 'warm-up ' : `${round + 1}/${rounds} `);
+    for (const [i, worker] of workers.entries()) {
+      const step = await worker.ask({ do: 'step' });
+      (round < 0 ? rows[i].first : rows[i].steps).push(step);
+      rows[i].products.push((await worker.ask({ do: 'product' })).gflops);
+    }
+  }
+  process.stderr.write('\n');
+  for (const [i, worker] of workers.entries()) rows[i].memory = await worker.ask({ do: 'memory' });
+  const { multiplyAccumulates } = await workers[0].ask({ do: 'work' });
+  return { rows, multiplyAccumulates };
+}
+
+async function measure(name, settings) {
+  const folder = mkdtempSync(join(tmpdir(), 'tls-bench-'));
+  const [weights, data] = [join(folder, 'weights.safetensors'), join(folder, 'ids.bin')];
+  const job = { ...CASES[name], weights, data, threads: settings.threads, learningRate: 2.5e-4, clipNorm: 1 };
+  const workers = variantsOf(job.config.mode, settings).map((variant) => new Worker(variant));
+  try {
+    writeIds(data, job);
+    await prepareWorkers(workers, job);
+    return { name, job, load: loadavg(), ...(await runRounds(workers, settings.rounds)) };
+  } finally {
+    for (const worker of workers) worker.end();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function readSettings() {
+  const { values } = parseArgs({
+    options: {
+      cases: { type: 'string', default: Object.keys(CASES).join(',') },
+      rounds: { type: 'string', default: '7' },
+      threads: { type: 'string', default: '2' },
+      'reference-clone': { type: 'string' },
+      compile: { type: 'boolean', default: false },
+      out: { type: 'string' },
+    },
+  });
+  const cases = values.cases.split(',');
+  for (const name of cases)
+    if (!(name in CASES))
+      throw new Error(`--cases: expected some of ${Object.keys(CASES).join(', ')}, received ${name}`);
+  return {
+    cases,
+    rounds: wholeNumber('--rounds', values.rounds),
+    threads: wholeNumber('--threads', values.threads),
+    python: process.env.TORCH_PYTHON,
+    clone: values['reference-clone'] ?? process.env.TRANSFORMER_LS_REFERENCE,
+    compile: values.compile,
+    out: values.out,
+  };
+}
+
+function wholeNumber(flag, text) {
+  if (!/^[1-9]\d{0,3}$/.test(text))
+    throw new Error(`${flag}: expected a whole number from 1, received ${text}`);
+  return Number(text);
+}
+
+async function main() {
+  const settings = readSettings();
+  if (!settings.python) console.log('TORCH_PYTHON is not set: only our side is measured\n');
+  const parts = [
+    `CPU ${cpus()[0].model}, ${cpus().length} cores, ${settings.threads} threads; ${new Date().toISOString().slice(0, 10)}\n`,
+  ];
+  console.log(parts[0]);
+  for (const name of settings.cases) {
+    const result = await measure(name, settings);
+    compareLosses(result);
+    parts.push(describeCase(result));
+    console.log(parts.at(-1));
+    if (settings.out) writeFileSync(settings.out, parts.join('\n'));
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,90 @@
+/** What benches/training-step.mjs says about its measurements. */
+
+/** A loss or norm of another variant may differ by rounding only; a few steps of AdamW make the differences grow. */
+const TOLERANCE = 1e-3;
+
+const sorted = (values) => [...values].sort((x, y) => x - y);
+const median = (values) => sorted(values)[Math.floor(values.length / 2)];
+
+/** @throws Error where a variant computed something else than the first one */
+export function compareLosses({ name, rows }) {
+  const [expected, ...others] = rows.map(({ first, steps }) => [...first, ...steps]);
+  for (const [i, steps] of others.entries())
+    for (const key of ['loss', 'norm'])
+      for (const [step, { [key]: value }] of steps.entries()) {
+        const difference = Math.abs(value / expected[step][key] - 1);
+        if (!(difference <= TOLERANCE))
+          throw new Error(
+            `${name}: ${key} of step ${step + 1}: ${rows[0].variant.name} ${expected[step][key]}, ${rows[i + 1].variant.name} ${value}`,
+          );
+      }
+}
+
+/** The largest relative difference of a quantity in the first two steps: the same model, and then the same memory and update. */
+function largestDifference(rows, key) {
+  const differences = rows.flatMap(({ first }) =>
+    first.map((step, i) => Math.abs(step[key] / rows[0].first[i][key] - 1)),
+  );
+  return Math.max(...differences).toExponential(1);
+}
+
+/** A Markdown section: sizes, what agreed, one line per variant. */
+export function describeCase({ name, job, load, rows, multiplyAccumulates }) {
+  const { config, segmentLength: T, batchSize: B } = job;
+  const peak = Math.max(...rows.map(({ products }) => median(products)));
+  const baselines = rows.filter(({ variant }) => !variant.ours);
+  const sizes = `${config.layers} layers, D ${config.modelDim}, ${config.heads} heads, inner ${config.innerDim}, window ${config.windowSize}, chunk ${config.chunkSize}, rank ${config.projectionRank}, memory ${config.memoryLength}; ${B} x ${T} tokens a step`;
+  const agreed =
+    rows.length > 1
+      ? `Same weights and data: losses of the first two steps differ by at most ${largestDifference(rows, 'loss')}, gradient norms by ${largestDifference(rows, 'norm')} (relative).`
+      : '';
+  const ratios = baselines.map(({ variant }) => `ours / ${variant.name.replace('PyTorch, ', '')}`);
+  const header = [
+    'variant',
+    'ms/step',
+    'fastest',
+    'CPU ms',
+    'page faults',
+    'tokens/s',
+    'GFLOP/s',
+    'peak MiB',
+    'above start',
+    '1024³ GFLOP/s',
+    ...ratios,
+  ];
+  const lines = rows.map((row) => cellsOf(row, baselines, { tokens: B * T, multiplyAccumulates }));
+  return [
+    `## ${name}`,
+    '',
+    `${sizes}. ${agreed}`,
+    `Medians of ${rows[0].steps.length} interleaved steps; load average ${load.map((x) => x.toFixed(1)).join(' ')}; best median of a 1024³ product ${peak.toFixed(0)} GFLOP/s; ${(multiplyAccumulates / 1e9).toFixed(1)} G multiply-accumulates forward.`,
+    '',
+    `| ${header.join(' | ')} |`,
+    `| --- |${' ---: |'.repeat(header.length - 1)}`,
+    ...lines.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
+    ...rows.map(({ variant, runtime }) => `- ${variant.name}: ${runtime}`),
+    '',
+  ].join('\n');
+}
+
+function cellsOf({ variant, steps, products, memory }, baselines, { tokens, multiplyAccumulates }) {
+  const of = (key) => median(steps.map((step) => step[key]));
+  const ms = of('ms');
+  const ratios = baselines.map((other) =>
+    variant.ours ? (median(other.steps.map((step) => step.ms)) / ms).toFixed(2) : '',
+  );
+  return [
+    variant.name,
+    ms.toFixed(0),
+    Math.min(...steps.map((step) => step.ms)).toFixed(0),
+    of('cpuMs').toFixed(0),
+    of('pageFaults').toFixed(0),
+    ((tokens / ms) * 1e3).toFixed(0),
+    ((multiplyAccumulates * 2 * 3) / ms / 1e6).toFixed(0),
+    memory.peakMib.toFixed(0),
+    (memory.peakMib - memory.startMib).toFixed(0),
+    median(products).toFixed(0),
+    ...ratios,
+  ];
+}

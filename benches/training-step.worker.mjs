@@ -1,0 +1,121 @@
+/** Our side of benches/training-step.mjs: answers one JSON line to each JSON line on standard input. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { encodeSafetensors, parseSafetensors } from '../packages/formats/dist/index.js';
+import * as torch from '../packages/torch/dist/index.js';
+import { createLanguageModel } from '../packages/transformer-ls/dist/models/language-model/create.js';
+import { carryMemory, disposeMemory } from '../packages/transformer-ls/dist/models/language-model/memory.js';
+import { entryOfTensor, tensorOfEntry } from '../packages/transformer-ls/dist/weights/tensor-entries.js';
+
+function statusMib(field) {
+  const match = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync('/proc/self/status', 'utf8'));
+  return Number(match[1]) / 1024;
+}
+
+function saveWeights(model, path) {
+  const entries = [...model.stateDict()].map(([name, value]) => [name, entryOfTensor(value)]);
+  writeFileSync(path, encodeSafetensors(new Map(entries)));
+}
+
+function loadWeights(model, path) {
+  const { tensors } = parseSafetensors(readFileSync(path));
+  torch.scope(() => {
+    const values = [...tensors].map(([name, entry]) => [name, tensorOfEntry(entry, name)]);
+    model.loadStateDict(new Map(values));
+  });
+}
+
+function readIds(path, batch) {
+  const bytes = readFileSync(path);
+  const ids = new BigInt64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  return torch.tensor(ids, { dtype: 'int64', shape: [batch, ids.length / batch] });
+}
+
+class Trainer {
+  constructor(job) {
+    this.job = job;
+    torch.manualSeed(0);
+    this.model = createLanguageModel(job.config);
+    if (job.kind === 'make-weights') saveWeights(this.model, job.weights);
+    else loadWeights(this.model, job.weights);
+    this.parameters = this.model.parameters();
+    this.optimizer = new torch.AdamW(this.model.namedParameters(), { learningRate: job.learningRate });
+    this.ids = readIds(job.data, job.batchSize);
+    this.segments = (this.ids.size(1) - 1) / job.segmentLength;
+    this.memory = carryMemory(this.model.emptyMemory(job.batchSize));
+    this.done = 0;
+  }
+
+  segment() {
+    const { segmentLength: T } = this.job;
+    const begin = (this.done % this.segments) * T;
+    return { ids: this.ids.narrow(1, begin, T), targets: this.ids.narrow(1, begin + 1, T) };
+  }
+
+  forward() {
+    const { ids, targets } = this.segment();
+    const { logits, memory } = this.model.forward(ids, this.memory);
+    const flat = logits.reshape([targets.numel, logits.size(-1)]);
+    return { loss: torch.crossEntropy(flat, targets.reshape([targets.numel])), memory };
+  }
+
+  step() {
+    return torch.scope(() => {
+      this.optimizer.zeroGrad();
+      const { loss, memory } = this.forward();
+      loss.backward();
+      const norm = torch.clipGradNorm(this.parameters, this.job.clipNorm);
+      this.optimizer.step();
+      const carried = carryMemory(memory);
+      disposeMemory(this.memory);
+      this.memory = carried;
+      this.done += 1;
+      return { loss: loss.item(), norm };
+    });
+  }
+
+  timedStep() {
+    const [used, start] = [process.resourceUsage(), process.hrtime.bigint()];
+    const result = this.step();
+    const ms = Number(process.hrtime.bigint() - start) / 1e6;
+    const now = process.resourceUsage();
+    return {
+      ...result,
+      ms,
+      cpuMs: (now.userCPUTime - used.userCPUTime + now.systemCPUTime - used.systemCPUTime) / 1e3,
+      pageFaults: now.minorPageFault - used.minorPageFault,
+    };
+  }
+
+  /** Of one forward pass. */
+  multiplyAccumulates() {
+    return torch.scope(() => torch.countMultiplyAccumulates(torch.recordOps(() => this.forward()).ops));
+  }
+}
+
+function productGflops(n = 1024) {
+  return torch.scope(() => {
+    const [a, b] = [torch.rand([n, n]), torch.rand([n, n])];
+    const start = process.hrtime.bigint();
+    a.matmul(b);
+    return (2 * n ** 3) / Number(process.hrtime.bigint() - start);
+  });
+}
+
+const answers = {
+  step: (trainer) => trainer.timedStep(),
+  product: () => ({ gflops: productGflops() }),
+  work: (trainer) => ({ multiplyAccumulates: trainer.multiplyAccumulates() }),
+  memory: (_trainer, startMib) => ({ peakMib: statusMib('VmHWM'), startMib }),
+};
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const job = JSON.parse((await lines.next()).value);
+torch.setNumThreads(job.threads);
+const startMib = statusMib('VmRSS');
+const trainer = new Trainer(job);
+console.log(JSON.stringify({ runtime: `Node ${process.version}, libtorch ${torch.buildInfo().version}` }));
+for await (const line of lines) {
+  const command = JSON.parse(line);
+  console.log(JSON.stringify(answers[command.do](trainer, startMib)));
+}
