@@ -5,6 +5,16 @@
  */
 export type { LanguageModelConfig, TrainingConfig } from '@transformer-ls/formats';
 export * from './data/index.js';
+export { type CompressorScore, compressorScores } from './evaluate/compressors.js';
+export { type ContextOptions, contextCurve } from './evaluate/context.js';
+export { type ForwardCost, forwardCost } from './evaluate/cost.js';
+export {
+  type EvaluateOptions,
+  type EvaluationProgress,
+  type EvaluationScores,
+  evaluateLanguageModel,
+  publishedMemoryLength,
+} from './evaluate/language-model.js';
 export { GenerationError, Sampler, type SamplerOptions } from './generate/sampler.js';
 export { type Ending, type GenerateOptions, generate, type Prompt, TextStream } from './generate/stream.js';
 export { TerminalText } from './generate/utf8.js';
@@ -18,6 +28,7 @@ export {
   memoryTensors,
 } from './models/language-model/memory.js';
 export { LanguageModel, type LanguageModelMemory } from './models/language-model/model.js';
+export { type PresetName, type PresetOptions, preset, presetNames } from './models/language-model/presets.js';
 export { ReferenceLanguageModel, type ReferenceMemory } from './models/language-model/reference-model.js';
 export { ModelStream } from './models/language-model/stream.js';
 export {
@@ -30,3 +41,4 @@ export {
   WeightsError,
   weightsFile,
 } from './models/language-model/weights.js';
+export * from './train/index.js';

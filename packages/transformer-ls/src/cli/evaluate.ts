@@ -79,22 +79,26 @@ export function evaluateCommand(): Command {
 }
 
 async function runEvaluate(path: string, flags: EvaluateFlags): Promise<void> {
-  useThreads(flags.threads);
-  const loaded = await loadLanguageModel(path, {
-    override: { memoryLength: flags.memory },
-    choose: flags.newest ? 'newest' : 'best',
-  });
-  for (const line of loaded.skipped) console.error(`transformer-ls evaluate: passed over ${line}`);
-  const corpus = await openData(loaded, flags);
   const interrupt = interruptible();
   try {
+    useThreads(flags.threads);
+    const loaded = await loadLanguageModel(path, {
+      override: { memoryLength: flags.memory },
+      choose: flags.newest ? 'newest' : 'best',
+    });
+    for (const line of loaded.skipped) console.error(`transformer-ls evaluate: passed over ${line}`);
+    const corpus = await openData(loaded, flags);
+    if (!flags.json) console.error(startLine(loaded, corpus));
     const evaluated = await evaluate(path, loaded, corpus, flags, interrupt.signal);
+    corpus.close();
     await report(evaluated, loaded, flags, interrupt.signal);
   } finally {
     interrupt.end();
-    corpus.close();
-    loaded.model.dispose();
   }
+}
+
+function startLine({ weightsPath }: LoadedLanguageModel, corpus: ByteCorpus): string {
+  return `evaluating ${weightsPath} on ${corpus.name} ${corpus.split}: ${formatInteger(corpus.length)} bytes`;
 }
 
 async function openData({ run }: LoadedLanguageModel, flags: EvaluateFlags): Promise<ByteCorpus> {

@@ -83,31 +83,38 @@ export function generateCommand(): Command {
 
 async function runGenerate(path: string, flags: GenerateFlags): Promise<void> {
   const prompt = promptOf(flags);
-  useThreads(flags.threads);
-  const loaded = await loadLanguageModel(path, {
-    choose: flags.newest ? 'newest' : 'best',
-    ...(flags.memory === undefined ? {} : { override: { memoryLength: flags.memory } }),
-  });
-  for (const line of loaded.skipped) console.error(`transformer-ls generate: passed over ${line}`);
-  const seed = flags.seed ?? randomInt(2 ** 31);
   const interrupt = interruptible();
   try {
-    const stream = generate(loaded.model, {
-      ...settingsOf(flags, loaded),
-      prompt,
-      seed,
-      signal: interrupt.signal,
+    useThreads(flags.threads);
+    const loaded = await loadLanguageModel(path, {
+      choose: flags.newest ? 'newest' : 'best',
+      ...(flags.memory === undefined ? {} : { override: { memoryLength: flags.memory } }),
     });
-    const text = await (flags.json ? collect(stream) : print(stream, flags.raw === true));
-    if (flags.json) console.log(JSON.stringify(record(text, stream, loaded, seed)));
-    else console.error(summaryLine(stream, loaded, seed));
+    for (const line of loaded.skipped) console.error(`transformer-ls generate: passed over ${line}`);
+    const seed = flags.seed ?? randomInt(2 ** 31);
+    const settings = { ...settingsOf(flags, loaded), prompt, seed, signal: interrupt.signal };
+    const stream = generate(loaded.model, settings);
+    await show(stream, flags, loaded, seed);
     if (stream.ending === 'aborted') process.exitCode = exitCodes.interrupted;
   } finally {
     interrupt.end();
-    loaded.model.dispose();
-    // Waiting for a terminal's or pipe's next line would keep the process alive.
-    process.stdin.unref?.();
+    // Standard input that nobody reads any more would keep the process alive.
+    process.stdin.destroy();
   }
+}
+
+async function show(
+  stream: TextStream,
+  flags: GenerateFlags,
+  loaded: LoadedLanguageModel,
+  seed: number,
+): Promise<void> {
+  if (flags.json) {
+    console.log(JSON.stringify(record(await collect(stream), stream, loaded, seed)));
+    return;
+  }
+  await print(stream, flags.raw === true);
+  console.error(summaryLine(stream, loaded, seed));
 }
 
 function settingsOf(flags: GenerateFlags, { vocabulary }: LoadedLanguageModel): GenerateOptions {
@@ -130,7 +137,6 @@ function fileBytes(path: string): Prompt {
   return createReadStream(path);
 }
 
-/** Standard input may be a closed descriptor or a file that cannot be read: then there is no prompt. */
 async function* stdinBytes(): AsyncGenerator<Uint8Array> {
   for await (const piece of process.stdin) yield typeof piece === 'string' ? Buffer.from(piece) : piece;
 }
@@ -140,14 +146,13 @@ function unescaped(text: string): string {
   return text.replace(/\\([nt\\])/g, (_, letter: string) => ({ n: '\n', t: '\t' })[letter] ?? '\\');
 }
 
-async function print(stream: TextStream, raw: boolean): Promise<string> {
-  let last = '';
+async function print(stream: TextStream, raw: boolean): Promise<void> {
+  let last: string | Uint8Array = '';
   for await (const piece of raw ? stream : stream.text()) {
-    if (piece.length > 0) last = typeof piece === 'string' ? piece : '';
+    last = piece;
     if (!process.stdout.write(piece)) await once(process.stdout, 'drain');
   }
-  if (!raw && !last.endsWith('\n')) process.stdout.write('\n');
-  return '';
+  if (typeof last === 'string' && !raw && !last.endsWith('\n')) process.stdout.write('\n');
 }
 
 async function collect(stream: TextStream): Promise<string> {

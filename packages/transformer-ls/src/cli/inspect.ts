@@ -63,7 +63,7 @@ async function inspectModel(path: string): Promise<Inspection> {
   const { weightsPath, config, run, step, skipped } = await findLanguageModel(path);
   const isRun = run?.path === path;
   return {
-    kind: isRun ? 'run' : 'model',
+    kind: isRun ? 'run' : step === undefined ? 'model' : 'checkpoint',
     path,
     facts: {
       ...(isRun ? { recipe: run.training.recipe, data: run.training.data.name } : {}),

@@ -106,7 +106,7 @@ class NextTokenByBlocks implements NextToken {
   /** Padding behind the last token cannot reach it, and is not committed. */
   private runBlock(): Float32Array {
     const { length } = this.block;
-    const padded = new Int32Array(blockLengthFor(length, this.config));
+    const padded = new Int32Array(acceptedLength(length, this.config));
     padded.set(this.block);
     return this.stream.feed(padded, (logits) => logits.narrow(1, length - 1, 1).toFloat32Array(), {
       commit: false,
@@ -126,11 +126,11 @@ class NextTokenByBlocks implements NextToken {
 export function referenceBlockLength(config: LanguageModelConfig): number {
   const { chunkSize, windowSize } = config;
   const most = Math.min(publishedBlockLength, windowSize);
-  return Math.max(most - (most % chunkSize), blockLengthFor(1, config));
+  return Math.max(most - (most % chunkSize), acceptedLength(1, config));
 }
 
 /** The least length from `tokens` on that the published code takes as it is: whole chunks, up to one window or whole windows. */
-function blockLengthFor(tokens: number, { chunkSize, windowSize }: LanguageModelConfig): number {
+export function acceptedLength(tokens: number, { chunkSize, windowSize }: LanguageModelConfig): number {
   let length = Math.ceil(tokens / chunkSize) * chunkSize;
   while (length > windowSize && length % windowSize !== 0) length += chunkSize;
   return length;

@@ -73,7 +73,7 @@ describe.each(['consistent', 'reference'] as const)('evaluateLanguageModel, %s m
       onProgress: ({ tokens, total }) => seen.push(tokens / total),
     });
     expect(seen).toEqual([0.32, 0.64, 0.96, 1]);
-    expect(scores.tokens).toBe(100);
+    expect(scores).toMatchObject({ tokens: 100, complete: false });
     const controller = new AbortController();
     const stopped = await evaluateLanguageModel(built, corpus, byteVocabulary, {
       ...options,
@@ -82,6 +82,30 @@ describe.each(['consistent', 'reference'] as const)('evaluateLanguageModel, %s m
     });
     expect(stopped).toMatchObject({ tokens: 32, complete: false });
   });
+});
+
+it('a last block that the published code would refuse is read all the same', async () => {
+  const built = build('reference');
+  const options = { blockLength: 256, maxTokens: 256 + 40 };
+  const scores = await evaluateLanguageModel(built, corpus, byteVocabulary, options);
+  // 40 tokens are whole chunks, more than the window and no multiple of it; 64 are fine, and the first 40 of them the same.
+  const longer = await evaluateLanguageModel(built, corpus, byteVocabulary, {
+    ...options,
+    maxTokens: 256 + 64,
+  });
+  const rest = await evaluateLanguageModel(built, corpus, byteVocabulary, {
+    ...options,
+    maxTokens: 256 + 39,
+  });
+  expect(scores.tokens).toBe(296);
+  expect(scores.loss * 296).toBeGreaterThan(rest.loss * 295);
+  expect(scores.loss * 296).toBeLessThan(longer.loss * 320);
+  expect(scores.loss * 296).toBeCloseTo(
+    nats(built, 256)
+      .slice(0, 296)
+      .reduce((sum, value) => sum + value, 0),
+    2,
+  );
 });
 
 it('the block length changes nothing in consistent mode', async () => {

@@ -14,11 +14,13 @@ export class ModelStream {
   /** Positions as keys depend on the weights alone: made once for the whole stream. */
   private readonly positions: readonly PositionKeys[] | undefined;
 
+  /** @param memory what the streams have seen before, which is this object's from now on; default: nothing */
   constructor(
     private readonly model: CausalLanguageModel,
     private readonly batch = 1,
+    memory?: Memory,
   ) {
-    this.memory = this.freshMemory();
+    this.memory = memory === undefined ? this.freshMemory() : keep(memory);
     this.positions = noGrad(() =>
       model instanceof LanguageModel ? keep(scope(() => model.positionKeys())) : undefined,
     );
