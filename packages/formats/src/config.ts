@@ -200,7 +200,7 @@ interface Budget {
   maxSteps: number | null;
   maxTokens: number | null;
   maxSeconds: number | null;
-  schedule: { warmupSteps: number };
+  schedule: { name: 'constant' | 'cosine' | 'one-cycle'; warmupSteps: number };
 }
 
 function checkBudget({ maxSteps, maxTokens, maxSeconds, schedule }: Budget, report: ReportProblem): void {
@@ -210,6 +210,8 @@ function checkBudget({ maxSteps, maxTokens, maxSeconds, schedule }: Budget, repo
   if (maxSteps !== null && schedule.warmupSteps > maxSteps) {
     report('schedule.warmupSteps', `expected at most maxSteps ${maxSteps}, received ${schedule.warmupSteps}`);
   }
+  if (maxSteps === null && schedule.name === 'one-cycle')
+    report('maxSteps', 'expected a number for the schedule one-cycle, received null');
 }
 
 /** The published attention cuts a segment longer than the window into whole windows (spec section 3.1). */

@@ -125,6 +125,10 @@ describe('settings of a run that contradict each other', () => {
       'run.schedule.warmupSteps: expected at most maxSteps 100, received 200',
     ],
     [
+      { maxSteps: null, maxTokens: 1000, schedule: { name: 'one-cycle', warmupSteps: 10 } },
+      'run.maxSteps: expected a number for the schedule one-cycle, received null',
+    ],
+    [
       { model: reference, segmentLength: 48 },
       'run.segmentLength: expected at most windowSize 32 or a multiple of it in reference mode, received 48',
     ],

@@ -44,7 +44,8 @@ function oneCycleSettings(
   { optimizer, schedule, maxSteps }: Pick<TrainingConfig, 'optimizer' | 'schedule' | 'maxSteps'>,
   step: number,
 ): ScheduledSettings {
-  const totalSteps = maxSteps ?? 2;
+  if (maxSteps === null) throw new RangeError('the schedule one-cycle needs maxSteps');
+  const totalSteps = maxSteps;
   return oneCycle({
     maxLearningRate: optimizer.learningRate,
     totalSteps,
