@@ -1,7 +1,8 @@
 /** The parent of the process that trains: shows what it reports, hands on Ctrl-C, and explains its end. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { TrainingRequest, TrainingResult } from '../train/training.js';
+import type { TrainingResult } from '../train/trainer.js';
+import type { TrainingRequest } from '../train/training.js';
 import { exitCodes, UsageError } from './errors.js';
 import { formatDuration, formatInteger } from './format.js';
 import { createProgress, type Progress, progressMode } from './progress.js';

@@ -1,6 +1,7 @@
 /** What `train` and the process that trains say to each other. */
 import type { MetricsRecord } from '@transformer-ls/formats';
-import type { TrainingRequest, TrainingResult } from '../train/training.js';
+import type { TrainingResult } from '../train/trainer.js';
+import type { TrainingRequest } from '../train/training.js';
 import type { ProgressInfo } from './progress.js';
 
 export type ToWorker =

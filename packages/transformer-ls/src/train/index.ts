@@ -3,11 +3,16 @@ export { Precision } from './precision.js';
 export { recipe, recipeNames } from './recipes.js';
 export { progressOf, scheduledSettings } from './schedule.js';
 export type { Evaluation, MicroBatch, TaskState, TrainingTask } from './task.js';
-export { Trainer, type TrainerOptions, type TrainingEnd, TrainingError } from './trainer.js';
+export {
+  Trainer,
+  type TrainerOptions,
+  type TrainingEnd,
+  TrainingError,
+  type TrainingResult,
+} from './trainer.js';
 export {
   openTraining,
   type Training,
   type TrainingObserver,
   type TrainingRequest,
-  type TrainingResult,
 } from './training.js';

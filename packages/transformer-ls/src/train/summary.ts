@@ -8,7 +8,7 @@ import type { ByteCorpus } from '../data/byte-corpus.js';
 import { corpusDescriptor } from '../data/corpora.js';
 import { type JsonObject, writeJson } from '../run/json.js';
 import type { RunFolder } from '../run/run-folder.js';
-import type { TrainingResult } from './training.js';
+import type { TrainingResult } from './trainer.js';
 
 /** More training records than this say nothing more in a picture. */
 const MOST_POINTS = 4096;

@@ -51,6 +51,14 @@ export interface TrainerOptions {
 /** `complete`: a budget is used up. `stopped`: someone asked. */
 export type TrainingEnd = 'complete' | 'stopped';
 
+export interface TrainingResult {
+  readonly end: TrainingEnd;
+  readonly step: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly best: BestEvaluation | null;
+}
+
 export class Trainer {
   readonly counters: TrainerCounters = {
     step: 0,

@@ -14,7 +14,7 @@ import { loadInitialWeights } from './initial-weights.js';
 import { withOverrides } from './overrides.js';
 import { buildParts, type DataPlaces, type Parts } from './parts.js';
 import { RunSummary } from './summary.js';
-import { type BestEvaluation, Trainer, type TrainingEnd } from './trainer.js';
+import { Trainer, type TrainingResult } from './trainer.js';
 import { restoreTrainer } from './training-state.js';
 
 /** A run to begin, or one to continue, where settings may be changed. */
@@ -38,14 +38,6 @@ export interface TrainingObserver {
   record(record: MetricsRecord): void;
   saved(step: number, path: string): void;
   prepare?(progress: PrepareProgress): void;
-}
-
-export interface TrainingResult {
-  readonly end: TrainingEnd;
-  readonly step: number;
-  readonly tokens: number;
-  readonly seconds: number;
-  readonly best: BestEvaluation | null;
 }
 
 /** A training that is ready. */
