@@ -5,6 +5,8 @@
 #include <dlfcn.h>
 #include <torch/version.h>
 
+#include <thread>
+
 #include "boundary.h"
 #include "compat.h"
 
@@ -44,9 +46,11 @@ napi_value synchronize(napi_env env, const Arguments&) {
 
 napi_value threads(napi_env env, const Arguments&) { return make_integer(env, at::get_num_threads()); }
 
+// libgomp ends the process when the system refuses it a thread, so far more than there are cores is refused here.
 napi_value set_threads(napi_env env, const Arguments& arguments) {
-  int64_t count = arguments.integer(0);
-  if (count < 1 || count > 4096) bad_argument("expected 1 to 4096 threads, received " + std::to_string(count));
+  int64_t count = arguments.integer(0), most = std::max<int64_t>(64, 4 * std::thread::hardware_concurrency());
+  if (count < 1 || count > most)
+    bad_argument("expected 1 to " + std::to_string(most) + " threads, received " + std::to_string(count));
   at::set_num_threads(static_cast<int>(count));
   return make_undefined(env);
 }

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "boundary.h"
+#include "integer_division.h"
 
 namespace tls {
 namespace {
@@ -32,6 +33,7 @@ struct Operator {
   c10::OperatorHandle handle;
   std::vector<Parameter> parameters;
   bool returns_self;  // in-place: the first result is the first argument, which JavaScript already holds
+  bool divides_integers;
 };
 
 Kind list_kind(const c10::Type& element) {
@@ -243,6 +245,7 @@ napi_value call(napi_env env, const Arguments& arguments) {
     bad_argument("at most " + std::to_string(op.parameters.size()) + " arguments, received " + std::to_string(given));
   BorrowedStack stack;
   for (size_t i = 0; i < op.parameters.size(); ++i) push_argument(env, op, arguments, i, stack.values);
+  if (op.divides_integers) check_integer_division(stack.values);
   op.handle.callBoxed(&stack.values);
   if (op.returns_self) return make_undefined(env);
   return results_to_javascript(env, stack.values);
@@ -253,7 +256,7 @@ napi_value find_operator(napi_env env, const Arguments& arguments) {
   std::string name = arguments.string(0), overload = arguments.string(1);
   auto found = c10::Dispatcher::singleton().findSchema({name, overload});
   if (!found) return make_integer(env, -1);
-  Operator op{*found, {}, is_in_place(found->schema())};
+  Operator op{*found, {}, is_in_place(found->schema()), divides_integers(found->operator_name())};
   for (const auto& argument : found->schema().arguments()) op.parameters.push_back(parameter_of(argument));
   std::lock_guard<std::mutex> lock(operators_mutex);
   operators().push_back(std::move(op));

@@ -68,11 +68,15 @@ export function gradients(
 }
 
 function handlesOf(what: string, tensors: readonly Tensor[]): number[] {
-  if (!Array.isArray(tensors) || !tensors.every((tensor) => tensor instanceof TensorHandle))
-    throw new ArgumentError(
-      `gradients: expected an array of Tensors as ${what}, received ${describeValue(tensors)}`,
-    );
-  return tensors.map((tensor) => tensor.live('gradients'));
+  const handles: number[] = [];
+  for (const tensor of Array.isArray(tensors) ? tensors : [tensors]) {
+    if (!(tensor instanceof TensorHandle))
+      throw new ArgumentError(
+        `gradients: expected an array of Tensors as ${what}, received ${describeValue(tensors)}`,
+      );
+    handles.push(tensor.live('gradients'));
+  }
+  return handles;
 }
 
 /** Runs `fn` with matrix products and the like in a smaller dtype, as torch.autocast does. */

@@ -3,7 +3,7 @@
  * `scope` frees what was made inside it, `dispose` (or `using`) frees one tensor. See docs/memory.md.
  */
 
-import { FreedTensorError } from './errors.js';
+import { FreedTensorError, translateFault } from './errors.js';
 import { native } from './load.js';
 
 /** What every tensor is underneath: a slot in the bridge's table, owned by this object alone. */
@@ -30,7 +30,11 @@ export abstract class TensorHandle {
   dispose(): void {
     if (this.handle < 0) return;
     if (this.watchedBytes >= 0) collector.forget(this);
-    native().free(this.handle);
+    try {
+      native().free(this.handle);
+    } catch (fault) {
+      throw translateFault(fault, 'dispose', () => `a tensor with the made-up handle ${this.handle}`);
+    }
     this.handle = -1;
   }
 

@@ -179,13 +179,21 @@ function convert(kind: Kind, value: unknown): unknown {
     case 'tensor':
       return tensorToHandle(value);
     case 'tensors':
-      if (Array.isArray(value)) return value.map(tensorToHandle);
-      throw new ArgumentError(`expected an array of Tensors, received ${describeValue(value)}`);
+      return tensorsToHandles(value);
     case 'dtype':
       return dtypeCode(value as DType);
     default:
       return isTypedArray(value) ? Array.from<unknown>(value) : value;
   }
+}
+
+/** A loop, not `map`: that would look at every hole of `new Array(4e9)`, this stops at the first. */
+function tensorsToHandles(value: unknown): unknown[] {
+  if (!Array.isArray(value))
+    throw new ArgumentError(`expected an array of Tensors, received ${describeValue(value)}`);
+  const handles: unknown[] = [];
+  for (const item of value) handles.push(tensorToHandle(item));
+  return handles;
 }
 
 function tensorToHandle(value: unknown): unknown {

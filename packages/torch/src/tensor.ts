@@ -208,7 +208,8 @@ function ask(tensor: Tensor, question: Question): unknown {
   try {
     return native()[question](tensor.live(question));
   } catch (fault) {
-    throw translateFault(fault, question, () => describeValue(tensor));
+    // Not describeValue: that would ask the tensor again.
+    throw translateFault(fault, question, () => `handle ${tensor.handle}`);
   }
 }
 
