@@ -50,11 +50,11 @@ const sizes = {
   'text8-base': published(12, 0.2, 32),
   /** For two CPU cores: some ten thousand tokens of training a second. */
   small: {
-    layers: 6,
+    layers: 4,
     modelDim: 256,
     heads: 4,
     innerDim: 1024,
-    windowSize: 128,
+    windowSize: 64,
     chunkSize: 16,
     projectionRank: 1,
     memoryLength: 1024,
