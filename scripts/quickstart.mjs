@@ -9,7 +9,8 @@ const cli = fileURLToPath(new URL('../packages/transformer-ls/bin/transformer-ls
 const started = Date.now();
 
 /** @param {string} text @param {Parameters<typeof styleText>[0]} style */
-const styled = (text, style) => (process.stdout.isTTY && !process.env.NO_COLOR ? styleText(style, text) : text);
+const styled = (text, style) =>
+  process.stdout.isTTY && !process.env.NO_COLOR ? styleText(style, text) : text;
 
 /** @param {string} title @param {string[]} args */
 function step(title, args) {
@@ -36,7 +37,7 @@ step('1. Train for two minutes on the declaration files and documents of the ins
   '--out',
   run,
 ]);
-step('2. Evaluate on held-out text', ['evaluate', run]);
+step('2. Evaluate on held-out text', ['evaluate', run, '--memory', 'trained']);
 step('3. Let it write', ['generate', run, '--prompt', 'export interface ', '--tokens', '400', '--seed', '1']);
 
 const minutes = ((Date.now() - started) / 60_000).toFixed(1);

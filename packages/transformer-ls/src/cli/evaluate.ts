@@ -31,7 +31,7 @@ interface EvaluateFlags {
   readonly from?: string;
   readonly dataFolder?: string;
   readonly block?: number;
-  readonly memory: number;
+  readonly memory: number | 'trained';
   readonly maxTokens?: number;
   readonly contextChart?: boolean;
   readonly newest?: boolean;
@@ -49,6 +49,7 @@ The published protocol: the whole split as one stream, ${publishedMemoryLength} 
 
 Examples:
   transformer-ls evaluate runs/first
+  transformer-ls evaluate runs/first --memory trained
   transformer-ls evaluate runs/first --split valid --max-tokens 100k
   transformer-ls evaluate runs/first --context-chart
   transformer-ls evaluate runs/first/checkpoints/step-00001000 --data wikipedia-100m --json`;
@@ -66,7 +67,12 @@ export function evaluateCommand(): Command {
       'tokens fed at once (default: 256 in reference mode, 1024 in consistent mode)',
       wholeNumber({ min: 1 }),
     )
-    .option('--memory <tokens>', 'tokens of memory', wholeNumber({ min: 0 }), publishedMemoryLength)
+    .option(
+      '--memory <tokens>',
+      "tokens of memory; 'trained': as many as the model was trained with, which is faster",
+      memoryFlag,
+      publishedMemoryLength,
+    )
     .option('--max-tokens <n>', 'only the first n tokens of the split', wholeNumber({ min: 1 }))
     .option('--context-chart', 'also measure bits per character against context length, and draw it')
     .option('--threads <n>', 'CPU threads (default: all cores)', wholeNumber({ min: 1 }))
@@ -78,17 +84,21 @@ export function evaluateCommand(): Command {
     .action(runEvaluate);
 }
 
+function memoryFlag(text: string): number | 'trained' {
+  return text === 'trained' ? text : wholeNumber({ min: 0 })(text);
+}
+
 async function runEvaluate(path: string, flags: EvaluateFlags): Promise<void> {
   const interrupt = interruptible();
   try {
     useThreads(flags.threads);
     const loaded = await loadLanguageModel(path, {
-      override: { memoryLength: flags.memory },
+      override: flags.memory === 'trained' ? {} : { memoryLength: flags.memory },
       choose: flags.newest ? 'newest' : 'best',
     });
     for (const line of loaded.skipped) console.error(`transformer-ls evaluate: passed over ${line}`);
     const corpus = await openData(loaded, flags);
-    if (!flags.json) console.error(startLine(loaded, corpus));
+    if (!flags.json) console.error(startLine(loaded, corpus) + memoryHint(loaded, flags));
     const evaluated = await evaluate(path, loaded, corpus, flags, interrupt.signal);
     corpus.close();
     await report(evaluated, loaded, flags, interrupt.signal);
@@ -99,6 +109,14 @@ async function runEvaluate(path: string, flags: EvaluateFlags): Promise<void> {
 
 function startLine({ weightsPath }: LoadedLanguageModel, corpus: ByteCorpus): string {
   return `evaluating ${weightsPath} on ${corpus.name} ${corpus.split}: ${formatInteger(corpus.length)} bytes`;
+}
+
+/** A model that has never seen such distances often does worse with them, and each token costs more. */
+function memoryHint({ run, model }: LoadedLanguageModel, flags: EvaluateFlags): string {
+  const trained = run?.training.model.memoryLength;
+  if (trained === undefined || flags.memory === 'trained' || trained >= model.config.memoryLength) return '';
+  const [used, seen] = [model.config.memoryLength, trained].map(formatInteger);
+  return `\n${used} tokens of memory (the published protocol); it was trained with ${seen}: --memory trained is faster and may be better`;
 }
 
 async function openData({ run }: LoadedLanguageModel, flags: EvaluateFlags): Promise<ByteCorpus> {
