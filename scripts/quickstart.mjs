@@ -42,7 +42,7 @@ step('3. Let it write', ['generate', run, '--prompt', 'export interface ', '--to
 
 const minutes = ((Date.now() - started) / 60_000).toFixed(1);
 console.log(`
-${styled(`Done in ${minutes} minutes.`, 'bold')} The run is in ${run}: open ${run}/curve-bpc.svg to see how it learned.
+${styled(`Done in ${minutes} minutes.`, 'bold')} The run is in ${run}: open ${run}/curve-bpc-seconds.svg to see how it learned.
 
 Next:
   npx transformer-ls train text/small --from path/to/your/folder --max-time 15m    your own text, any files
