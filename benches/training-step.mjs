@@ -29,7 +29,7 @@ function ourVariants() {
   const keys = readdirSync(buildRoot).filter((name) => name.startsWith('torch-'));
   const stamps = keys.map((key) => readStamp(stampPath(key))).filter((stamp) => stamp !== null);
   return stamps.map(({ libtorch }) => ({
-    name: `ours, libtorch ${libtorch.version} (${libtorch.origin})`,
+    name: `ours, libtorch ${libtorch.version} (${libtorch.python === null ? libtorch.origin : "Python's"})`,
     ours: true,
     command: [process.execPath, nearby('training-step.worker.mjs')],
     env: libtorch.python === null ? { LIBTORCH: libtorch.root } : { TORCH_PYTHON: libtorch.python },

@@ -4,7 +4,10 @@
 const TOLERANCE = 1e-3;
 
 const sorted = (values) => [...values].sort((x, y) => x - y);
-const median = (values) => sorted(values)[Math.floor(values.length / 2)];
+const median = (values) => {
+  const [low, high] = [Math.ceil(values.length / 2) - 1, Math.floor(values.length / 2)];
+  return (sorted(values)[low] + sorted(values)[high]) / 2;
+};
 
 /** @throws Error where a variant computed something else than the first one */
 export function compareLosses({ name, rows }) {
