@@ -46,12 +46,19 @@ napi_value synchronize(napi_env env, const Arguments&) {
 
 napi_value threads(napi_env env, const Arguments&) { return make_integer(env, at::get_num_threads()); }
 
+// libtorch sets OpenMP's threads only; an OpenBLAS with threads of its own would go on using every core.
+void set_openblas_threads(int count) {
+  using Set = void (*)(int);
+  if (auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) set(count);
+}
+
 // libgomp ends the process when the system refuses it a thread, so far more than there are cores is refused here.
 napi_value set_threads(napi_env env, const Arguments& arguments) {
   int64_t count = arguments.integer(0), most = std::max<int64_t>(64, 4 * std::thread::hardware_concurrency());
   if (count < 1 || count > most)
     bad_argument("expected 1 to " + std::to_string(most) + " threads, received " + std::to_string(count));
   at::set_num_threads(static_cast<int>(count));
+  set_openblas_threads(static_cast<int>(count));
   return make_undefined(env);
 }
 

@@ -13,9 +13,10 @@ export function native(): Binding {
 }
 
 function load(): Binding {
-  preferPassiveWaiting();
+  preferSleepingThreads();
   const choice = chooseAddon();
-  if (choice.path === null) throw new NativeLoadError(describe('no native bridge has been built', choice.attempts));
+  if (choice.path === null)
+    throw new NativeLoadError(describe('no native bridge has been built', choice.attempts));
   try {
     return createRequire(import.meta.url)(choice.path) as Binding;
   } catch (error) {
@@ -25,11 +26,13 @@ function load(): Binding {
 }
 
 /**
- * libgomp's threads spin while they wait and so take the cores from OpenBLAS's: two threads are then slower than one.
- * libgomp reads this when it is loaded, so it must be set before; the user's own setting wins.
+ * Threads that spin while they wait take the cores from those that work: with libgomp's (elementwise operators) and
+ * OpenBLAS's (products) at their defaults, two threads are slower than one. Both read these settings when they are loaded, so they
+ * must be set before; the user's own win. OpenBLAS's is a power of two of processor cycles.
  */
-function preferPassiveWaiting(): void {
+function preferSleepingThreads(): void {
   process.env.OMP_WAIT_POLICY ??= 'PASSIVE';
+  process.env.OPENBLAS_THREAD_TIMEOUT ??= '14';
 }
 
 function describe(problem: string, attempts: readonly string[]): string {

@@ -8,10 +8,10 @@
  */
 import { ArgumentError, cat, type LayerNorm, type Linear, type Tensor } from '@transformer-ls/torch';
 import { CausalAttentionParameters, positionKeys } from './causal-parameters.js';
-import { mergeHeads, splitHeads } from './heads.js';
+import { mergeHeads, sharedScores, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import { chunkWeights, compressChunks } from './projection.js';
-import { bandOf, type Tiling, tileKeys, tileQueries, tilingFor, untileQueries } from './windows.js';
+import { bandOf, pool, type Tiling, tileKeys, tileQueries, tilingFor, untileQueries } from './windows.js';
 
 interface KeysAndValues {
   keys: Tensor;
@@ -24,7 +24,7 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
    * @param cache (B, M, D) the same layer's earlier inputs; M a multiple of c and at least W
    * @param chunkPositions (1, n*R, D) embeddings of chunk ids n*R-1 … 0
    * @param windowPositions (1, W, D) embeddings of distances W-1 … 0
-   * @param chunkMask true = may not attend, broadcast to (B, N, T/c, c, n*R); without it the long-range part is not causal
+   * @param chunkMask true = may not attend, broadcast to (N, B, T/c, c, n*R); without it the long-range part is not causal
    * @returns (B, T, D)
    */
   forward(
@@ -37,17 +37,19 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
     this.checkLengths(h, cache);
     const { heads: N } = this.config;
     const tiling = tilingFor(h.size(1), this.config.windowSize);
-    const query = splitHeads(this.proj_query.forward(h), N).mul(1 / Math.sqrt(h.size(-1) / N)); // (B, N, T, H)
+    const query = splitHeads(this.proj_query.forward(h), N)
+      .mul(1 / Math.sqrt(h.size(-1) / N))
+      .contiguous(); // (N, B, T, H)
     const projected = { keys: this.proj_key.forward(h), values: this.proj_val.forward(h) };
     const window = this.windowMemory(cache, projected);
     const compressed = this.compressedMemory(h, cache, projected);
 
-    const windowScores = this.windowScores(query, window.keys, windowPositions, tiling); // (B, N, G, S, Y)
-    const chunkScores = this.chunkScores(query, compressed.keys, chunkPositions, chunkMask); // (B, N, T, n*R)
+    const windowScores = this.windowScores(query, window.keys, windowPositions, tiling); // (N, B, G, S, Y)
+    const chunkScores = this.chunkScores(query, compressed.keys, chunkPositions, chunkMask); // (N, B, T, n*R)
     const [toChunks, toWindow] = jointSoftmax(tileQueries(chunkScores, tiling), windowScores);
 
-    const fromWindow = toWindow.matmul(tileKeys(window.values, N, tiling).transpose(-1, -2));
-    const fromChunks = toChunks.matmul(splitHeads(compressed.values, N).unsqueeze(2));
+    const fromWindow = toWindow.matmul(tileKeys(window.values, N, tiling));
+    const fromChunks = pool(toChunks, splitHeads(compressed.values, N));
     return this.proj_out.forward(mergeHeads(untileQueries(fromWindow.add(fromChunks), tiling)));
   }
 
@@ -85,30 +87,30 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
     return chunkWeights((this.dconv_1 as Linear).forward(hidden), this.config.chunkSize, this.config.heads);
   }
 
-  /** (B, N, G, S, Y). The biases join an already scaled query: they are not divided by sqrt(H) (quirk 10). */
+  /** (N, B, G, S, Y). The biases join an already scaled query: they are not divided by sqrt(H) (quirk 10). */
   private windowScores(query: Tensor, keys: Tensor, positions: Tensor, tiling: Tiling): Tensor {
     const { heads } = this.config;
     const byContent = tileQueries(query, tiling)
-      .add(this.r_w_bias)
-      .matmul(tileKeys(keys, heads, tiling));
+      .add(this.r_w_bias.transpose(0, 1))
+      .matmul(tileKeys(keys, heads, tiling).transpose(-1, -2));
     const positional = positionKeys(this.r_net.forward(positions.squeeze(0)), heads); // (N, H, W)
-    const byDistance = query.add(this.r_r_bias).matmul(positional);
+    const byDistance = sharedScores(query.add(this.r_r_bias.transpose(0, 1)), positional);
     return byContent.add(bandOf(byDistance, tiling));
   }
 
-  /** (B, N, T, n*R). */
+  /** (N, B, T, n*R). */
   private chunkScores(query: Tensor, keys: Tensor, positions: Tensor, mask: Tensor | null): Tensor {
     const { heads, chunkSize: c } = this.config;
-    const [B, N, T] = query.shape as [number, number, number];
+    const [N, B, T] = query.shape as [number, number, number];
     const byContent = query.matmul(splitHeads(keys, heads).transpose(-1, -2));
     const positional = positionKeys((this.r_net_chunk as Linear).forward(positions.squeeze(0)), heads); // (N, H, n*R)
-    const scores = byContent.add(this.shiftByChunk(query.matmul(positional)));
+    const scores = byContent.add(this.shiftByChunk(sharedScores(query, positional)));
     if (mask === null) return scores;
     const [rows, columns] = [T / c, scores.size(-1)];
     return scores
-      .reshape([B, N, rows, c, columns])
+      .reshape([N, B, rows, c, columns])
       .maskedFill(mask, Number.NEGATIVE_INFINITY)
-      .reshape([B, N, T, columns]);
+      .reshape([N, B, T, columns]);
   }
 
   /**
@@ -117,18 +119,18 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
    */
   private shiftByChunk(byId: Tensor): Tensor {
     const { chunkSize: c, projectionRank: R } = this.config;
-    const [B, N, T, columns] = byId.shape as [number, number, number, number];
+    const [N, B, T, columns] = byId.shape as [number, number, number, number];
     const rows = T / c;
     const flat = byId
-      .reshape([B, N, rows, c, columns])
+      .reshape([N, B, rows, c, columns])
       .transpose(2, 3)
       .pad([0, R])
-      .reshape([B, N, c, rows * (columns + R)]);
+      .reshape([N, B, c, rows * (columns + R)]);
     return flat
       .narrow(-1, rows * R, rows * columns)
-      .reshape([B, N, c, rows, columns])
+      .reshape([N, B, c, rows, columns])
       .transpose(2, 3)
-      .reshape([B, N, T, columns]);
+      .reshape([N, B, T, columns]);
   }
 }
 

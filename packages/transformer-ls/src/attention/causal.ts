@@ -9,11 +9,20 @@
  */
 import { cat, type LayerNorm, type Linear, type Tensor, zeros } from '@transformer-ls/torch';
 import { type CausalAttentionConfig, CausalAttentionParameters, positionKeys } from './causal-parameters.js';
-import { mergeHeads, splitHeads } from './heads.js';
+import { mergeHeads, sharedScores, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import { chunkWeights, compressChunks } from './projection.js';
 import { skewRight } from './skew.js';
-import { bandOf, surplus, type Tiling, tileKeys, tileQueries, tilingFor, untileQueries } from './windows.js';
+import {
+  bandOf,
+  pool,
+  surplus,
+  type Tiling,
+  tileKeys,
+  tileQueries,
+  tilingFor,
+  untileQueries,
+} from './windows.js';
 
 /** What one layer remembers of a stream. A stream of n tokens costs n/c compressed vectors, however it was cut. */
 export type CausalMemory = {
@@ -102,7 +111,9 @@ export class CausalAttention extends CausalAttentionParameters {
     const { heads: N, windowSize: W } = this.config;
     const T = x.size(1);
     const tiling = tilingFor(T, W);
-    const query = splitHeads(this.proj_query.forward(x), N).mul(1 / Math.sqrt(x.size(-1) / N)); // (B, N, T, H)
+    const query = splitHeads(this.proj_query.forward(x), N)
+      .mul(1 / Math.sqrt(x.size(-1) / N))
+      .contiguous(); // (N, B, T, H)
     const keys = this.proj_key.forward(x);
     const values = this.proj_val.forward(x);
     const windowKeys = cat([memory.windowKeys, this.dual_ln_win.forward(keys)], 1);
@@ -110,8 +121,8 @@ export class CausalAttention extends CausalAttentionParameters {
     const place = this.place(T, memory);
     const chunks = this.extendChunks(x, keys, values, memory, place);
 
-    const windowScores = this.windowScores(query, windowKeys, positions.window, tiling); // (B, N, G, S, Y)
-    const tiledValues = tileKeys(withMissing(windowValues, W, T), N, tiling).transpose(-1, -2);
+    const windowScores = this.windowScores(query, windowKeys, positions.window, tiling); // (N, B, G, S, Y)
+    const tiledValues = tileKeys(withMissing(windowValues, W, T), N, tiling);
     const next = {
       windowKeys: lastTokens(windowKeys, W - 1),
       windowValues: lastTokens(windowValues, W - 1),
@@ -122,9 +133,9 @@ export class CausalAttention extends CausalAttentionParameters {
       const output = windowScores.softmax(-1).matmul(tiledValues);
       return { output: this.finish(output, tiling), memory: { ...next, ...chunks.kept } };
     }
-    const chunkScores = this.chunkScores(query, seen.keys, positions.chunks as Tensor, place); // (B, N, T, C)
+    const chunkScores = this.chunkScores(query, seen.keys, positions.chunks as Tensor, place); // (N, B, T, C)
     const [toChunks, toWindow] = jointSoftmax(tileQueries(chunkScores, tiling), windowScores);
-    const output = toWindow.matmul(tiledValues).add(toChunks.matmul(splitHeads(seen.values, N).unsqueeze(2)));
+    const output = toWindow.matmul(tiledValues).add(pool(toChunks, splitHeads(seen.values, N)));
     return { output: this.finish(output, tiling), memory: { ...next, ...chunks.kept } };
   }
 
@@ -141,43 +152,42 @@ export class CausalAttention extends CausalAttentionParameters {
     return { offset, rows, complete: Math.floor((offset + T) / c), remembered, reach };
   }
 
-  /** (B, N, G, S, Y): content and distance, -infinity outside the window and before the start of the stream. */
+  /** (N, B, G, S, Y): content and distance, -infinity outside the window and before the start of the stream. */
   private windowScores(query: Tensor, keys: Tensor, positions: Tensor, tiling: Tiling): Tensor {
     const { heads, windowSize: W } = this.config;
     const T = query.size(2);
     const missing = W - 1 + T - keys.size(1);
-    const byDistance = query.add(this.r_r_bias).matmul(positions); // (B, N, T, W)
+    const byDistance = sharedScores(query.add(this.r_r_bias.transpose(0, 1)), positions); // (N, B, T, W)
     const byContent = tileQueries(query, tiling)
-      .add(this.r_w_bias)
-      .matmul(tileKeys(withMissing(keys, W, T), heads, tiling));
+      .add(this.r_w_bias.transpose(0, 1))
+      .matmul(tileKeys(withMissing(keys, W, T), heads, tiling).transpose(-1, -2));
     const scores = byContent.add(bandOf(byDistance, tiling));
     return missing > 0 ? scores.add(maskOfMissing(missing, scores, tiling)) : scores;
   }
 
   /**
-   * (B, N, T, C) with C = (m + rows - 1)*R: every compressed vector that some query of the segment sees. The shift that brings
+   * (N, B, T, C) with C = (m + rows - 1)*R: every compressed vector that some query of the segment sees. The shift that brings
    * scores by chunk id under their chunks is also the mask: what lies outside a query's reach becomes -infinity.
    */
   private chunkScores(query: Tensor, keys: Tensor, positions: Tensor, place: Placement): Tensor {
     const { heads, chunkSize: c, projectionRank: R } = this.config;
     const { offset, rows, reach } = place;
-    const [B, N, T, H] = query.shape as [number, number, number, number];
-    const byContent = query.matmul(splitHeads(keys, heads).transpose(-1, -2)); // (B, N, T, C)
+    const [N, B, T, H] = query.shape as [number, number, number, number];
+    const byContent = query.matmul(splitHeads(keys, heads).transpose(-1, -2)); // (N, B, T, C)
     const ids = positions.narrow(2, positions.size(2) - reach, reach); // (N, H, reach)
-    if (rows === 1) return byContent.add(query.matmul(ids));
+    if (rows === 1) return byContent.add(sharedScores(query, ids));
     const after = rows * c - offset - T;
     const aligned = offset + after > 0 ? query.pad([0, 0, offset, after]) : query;
-    const byId = aligned
-      .reshape([B, N, rows, c, H])
+    const byPlace = aligned
+      .reshape([N, B, rows, c, H])
       .transpose(2, 3)
-      .reshape([B, N, c * rows, H])
-      .matmul(ids)
-      .reshape([B, N, c, rows, reach]);
+      .reshape([N, B, c * rows, H]);
+    const byId = sharedScores(byPlace, ids).reshape([N, B, c, rows, reach]);
     const C = byContent.size(-1);
     const shifted = skewRight(byId, R, Number.NEGATIVE_INFINITY); // columns before the first remembered chunk included
-    const placed = shifted.narrow(-1, shifted.size(-1) - C, C).transpose(2, 3); // (B, N, rows, c, C)
-    if (offset + after === 0) return byContent.reshape([B, N, rows, c, C]).add(placed).reshape([B, N, T, C]);
-    return byContent.add(placed.reshape([B, N, rows * c, C]).narrow(2, offset, T));
+    const placed = shifted.narrow(-1, shifted.size(-1) - C, C).transpose(2, 3); // (N, B, rows, c, C)
+    if (offset + after === 0) return byContent.reshape([N, B, rows, c, C]).add(placed).reshape([N, B, T, C]);
+    return byContent.add(placed.reshape([N, B, rows * c, C]).narrow(2, offset, T));
   }
 
   /** Compresses the chunks that this segment completes. */
