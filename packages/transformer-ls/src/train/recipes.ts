@@ -139,9 +139,10 @@ const published: Record<string, PublishedPhase> = {
 const cpu = (model: PresetName, corpus: string): Settings => ({
   model: preset(model),
   data: { name: corpus },
-  segmentLength: 512,
-  batchSize: 8,
-  optimizer: { name: 'adamw', learningRate: 1.5e-3, beta2: 0.99, weightDecay: 0.1 },
+  segmentLength: 256,
+  // Each lane reads one place of the corpus from there on: more lanes see more kinds of text in a short run.
+  batchSize: 16,
+  optimizer: { name: 'adamw', learningRate: 2e-3, beta2: 0.99, weightDecay: 0.1 },
   schedule: { name: 'cosine', warmupSteps: 100, finalLearningRateFraction: 0.05 },
   clipNorm: 1,
   evaluateEverySteps: 250,
@@ -156,15 +157,14 @@ const forCpu: Record<string, Settings> = {
   // Smaller than `small`: in two minutes more text seen is worth more than more weights.
   'embedded/quickstart': {
     ...cpu('small', 'embedded'),
-    model: { ...preset('small'), layers: 4, modelDim: 128, innerDim: 512, windowSize: 64 },
-    segmentLength: 256,
-    batchSize: 4,
+    model: { ...preset('small'), modelDim: 128, heads: 2, innerDim: 512, memoryLength: 512 },
+    segmentLength: 128,
     optimizer: { name: 'adamw', learningRate: 4e-3, beta2: 0.99, weightDecay: 0.1 },
     schedule: { name: 'cosine', warmupSteps: 20, finalLearningRateFraction: 0.05 },
     maxSeconds: 120,
-    evaluateEverySteps: 200,
+    evaluateEverySteps: 50,
     evaluateTokens: 16_384,
-    checkpointEverySteps: 200,
+    checkpointEverySteps: 100,
   },
   'embedded/debug': {
     ...cpu('debug', 'embedded'),
