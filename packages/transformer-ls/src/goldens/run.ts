@@ -19,7 +19,9 @@ const RUNNERS: Record<string, ((file: GoldenFile) => CaseResult) | null> = {
 /** The golden files that a list of files and folders stands for, folders one level deep. @throws Error where one does not exist */
 export function goldenPaths(places: readonly string[]): string[] {
   return places.flatMap((place) => {
-    if (!statSync(place).isDirectory()) return [place];
+    const found = statSync(place, { throwIfNoEntry: false });
+    if (found === undefined) throw new Error(`${place}: no such file or folder`);
+    if (!found.isDirectory()) return [place];
     const names = readdirSync(place).filter((name) => name.endsWith('.safetensors'));
     return names.sort().map((name) => join(place, name));
   });

@@ -61,7 +61,7 @@ describe('flags', () => {
 
   it.each([
     ['embedded/debgu', {}, 'did you mean embedded/debug?'],
-    ['embedded/debug', { model: 'tiny' }, 'model: expected one of enwik8-base'],
+    ['embedded/debug', { model: 'tiny' }, 'there is no model "tiny"; expected one of enwik8-base'],
     ['embedded/debug', { set: ['optimizer.beta3=1'] }, 'did you mean optimizer.beta1?'],
     ['embedded/debug', { set: ['batchSize=0'] }, 'config.batchSize: expected a whole number at least 1'],
     [

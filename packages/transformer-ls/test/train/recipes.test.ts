@@ -25,7 +25,7 @@ describe('presets', () => {
 
   it('a mistyped name gets the nearest one', () => {
     expect(() => preset('smal')).toThrow(
-      'model: expected one of enwik8-base, enwik8-large, text8-base, small, debug, received "smal"; did you mean small?',
+      'there is no model "smal"; did you mean small? expected one of enwik8-base, enwik8-large, text8-base, small, debug',
     );
   });
 });

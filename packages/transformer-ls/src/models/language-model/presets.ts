@@ -91,11 +91,11 @@ export function preset(name: string, options: PresetOptions = {}): LanguageModel
   return parseConfig(languageModelSchema, { ...config, dropout, embeddingDropout: dropout }, 'model');
 }
 
-/** One line for a mistyped name. */
+/** One line for a mistyped name, the nearest first: the list may be longer than the terminal is wide. */
 export function unknownName(what: string, name: string, known: readonly string[]): ConfigError {
   const near = closestName(name, known);
-  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  const hint = near === undefined ? '' : ` did you mean ${near}?`;
   return new ConfigError([
-    `${what}: expected one of ${known.join(', ')}, received ${JSON.stringify(name)}${hint}`,
+    `there is no ${what} ${JSON.stringify(name)};${hint} expected one of ${known.join(', ')}`,
   ]);
 }
