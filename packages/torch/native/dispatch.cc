@@ -19,7 +19,7 @@ using c10::TypeKind;
 // How one argument is converted. Types outside this list can only be left at their default.
 enum class Kind : uint8_t {
   kTensor, kTensorList, kOptionalTensorList, kInt, kIntList, kFloat, kFloatList, kBool, kBoolList, kScalar, kScalarList,
-  kString, kDevice, kScalarType, kUnsupported,
+  kString, kDevice, kScalarType, kLayout, kMemoryFormat, kUnsupported,
 };
 
 struct Parameter {
@@ -54,9 +54,9 @@ Kind kind_of(const c10::Type& type) {
     case TypeKind::TensorType: return Kind::kTensor;
     case TypeKind::ListType: return list_kind(*type.castRaw<c10::ListType>()->getElementType());
     case TypeKind::IntType:
-    case TypeKind::SymIntType:
-    case TypeKind::LayoutType:
-    case TypeKind::MemoryFormatType: return Kind::kInt;
+    case TypeKind::SymIntType: return Kind::kInt;
+    case TypeKind::LayoutType: return Kind::kLayout;
+    case TypeKind::MemoryFormatType: return Kind::kMemoryFormat;
     case TypeKind::ScalarTypeType: return Kind::kScalarType;
     case TypeKind::FloatType: return Kind::kFloat;
     case TypeKind::BoolType: return Kind::kBool;
@@ -123,6 +123,16 @@ c10::optional<at::Tensor> to_optional_tensor(napi_env env, napi_value value) {
   return to_tensor(env, value);
 }
 
+// libtorch trusts the codes of its enumerations: one that does not exist ends the process.
+template <typename Enumeration>
+int64_t to_code(napi_env env, napi_value value, const char* name) {
+  int64_t code = to_integer(env, value), count = static_cast<int64_t>(Enumeration::NumOptions);
+  if (code < 0 || code >= count)
+    bad_argument("expected a " + std::string(name) + " code from 0 to " + std::to_string(count - 1) + ", received " +
+                 std::to_string(code));
+  return code;
+}
+
 IValue to_ivalue(napi_env env, napi_value value, Kind kind) {
   switch (kind) {
     case Kind::kTensor: return to_tensor(env, value);
@@ -130,6 +140,8 @@ IValue to_ivalue(napi_env env, napi_value value, Kind kind) {
     case Kind::kOptionalTensorList: return to_list<c10::optional<at::Tensor>>(env, value, to_optional_tensor);
     case Kind::kInt: return to_integer(env, value);
     case Kind::kScalarType: return static_cast<int64_t>(to_scalar_type(to_integer(env, value)));
+    case Kind::kLayout: return to_code<c10::Layout>(env, value, "layout");
+    case Kind::kMemoryFormat: return to_code<c10::MemoryFormat>(env, value, "memory format");
     case Kind::kIntList: return to_list<int64_t>(env, value, to_integer);
     case Kind::kFloat: return to_number(env, value);
     case Kind::kFloatList: return to_list<double>(env, value, to_number);

@@ -11,9 +11,10 @@ namespace {
 
 bool is_integer_on_cpu(const at::Tensor& tensor) { return tensor.is_cpu() && at::isIntegralType(tensor.scalar_type(), false); }
 
-bool contains(const c10::IValue& value, int64_t wanted) {
-  if (value.isTensor()) return is_integer_on_cpu(value.toTensor()) && value.toTensor().eq(wanted).any().item<bool>();
-  return value.isInt() && value.toInt() == wanted;
+// Looks for a value after conversion to the type of the division: there 2^63 - 1 becomes the 32-bit -1.
+bool contains(const c10::IValue& value, at::ScalarType type, int64_t wanted) {
+  if (value.isTensor()) return value.toTensor().to(type).eq(wanted).any().item<bool>();
+  return (type == at::kInt ? static_cast<int32_t>(value.toInt()) : value.toInt()) == wanted;
 }
 
 // The type in which the division is done; Undefined where it is no integer division of the CPU.
@@ -21,8 +22,8 @@ at::ScalarType common_type(const c10::IValue& left, const c10::IValue& right) {
   if (left.isTensor() && !is_integer_on_cpu(left.toTensor())) return at::ScalarType::Undefined;
   if (right.isTensor() && !is_integer_on_cpu(right.toTensor())) return at::ScalarType::Undefined;
   if (left.isTensor() && right.isTensor()) return at::result_type(left.toTensor(), right.toTensor());
-  if (left.isTensor() && right.isScalar()) return at::result_type(left.toTensor(), right.toScalar());
-  if (left.isScalar() && right.isTensor()) return at::result_type(left.toScalar(), right.toTensor());
+  if (left.isTensor() && right.isInt()) return at::result_type(left.toTensor(), right.toScalar());
+  if (left.isInt() && right.isTensor()) return at::result_type(left.toScalar(), right.toTensor());
   return at::ScalarType::Undefined;
 }
 
@@ -40,7 +41,7 @@ void check_integer_division(const torch::jit::Stack& stack) {
   at::ScalarType type = common_type(left, right);
   if (type != at::kInt && type != at::kLong) return;  // narrower ones are computed in 32 bits, which hold the quotient
   int64_t smallest = type == at::kInt ? std::numeric_limits<int32_t>::min() : std::numeric_limits<int64_t>::min();
-  if (contains(right, -1) && contains(left, smallest))
+  if (contains(right, type, -1) && contains(left, type, smallest))
     bad_argument("the smallest integer, " + std::to_string(smallest) + ", cannot be divided by -1");
 }
 

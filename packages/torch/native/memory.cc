@@ -83,8 +83,9 @@ napi_value reset_peak(napi_env env, const Arguments&) {
 
 // adjustExternalMemory(bytes): tells V8 of memory it cannot see; negative when freed.
 napi_value adjust_external_memory(napi_env env, const Arguments& arguments) {
-  int64_t total = 0;
-  check(env, napi_adjust_external_memory(env, arguments.integer(0), &total), "reporting external memory");
+  int64_t change = arguments.integer(0), total = 0, most = int64_t{1} << 50;  // V8 ends the process beyond 2^60
+  if (change > most || change < -most) bad_argument("expected at most 2^50 bytes, received " + std::to_string(change));
+  check(env, napi_adjust_external_memory(env, change, &total), "reporting external memory");
   return make_integer(env, total);
 }
 

@@ -124,7 +124,11 @@ napi_value free_tensor(napi_env env, const Arguments& arguments) {
 
 // freeMany(Int32Array of handles, count): one crossing for a whole scope.
 napi_value free_many(napi_env env, const Arguments& arguments) {
-  Bytes bytes = bytes_of(env, arguments.at(0, "an Int32Array of handles"));
+  napi_value array = arguments.at(0, "an Int32Array of handles");
+  napi_typedarray_type type = napi_uint8_array;
+  if (napi_get_typedarray_info(env, array, &type, nullptr, nullptr, nullptr, nullptr) != napi_ok || type != napi_int32_array)
+    bad_argument("expected an Int32Array of handles");
+  Bytes bytes = bytes_of(env, array);
   int64_t count = arguments.integer(1);
   if (count < 0 || static_cast<size_t>(count) * sizeof(int32_t) > bytes.length)
     bad_argument("count " + std::to_string(count) + " does not fit the array");

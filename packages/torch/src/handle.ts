@@ -162,9 +162,9 @@ function visitInside(value: object, visit: (tensor: TensorHandle) => void, seen:
 }
 
 function contentsOf(value: object): Iterable<unknown> {
-  if (Array.isArray(value) || value instanceof Set) return value;
-  if (value instanceof Map) return value.values();
-  return isPlain(value) ? Object.values(value) : [];
+  if (value instanceof Map || value instanceof Set) return value.values();
+  // Arrays too: `new Array(4e9)` has no values, but four thousand million elements.
+  return Array.isArray(value) || isPlain(value) ? Object.values(value) : [];
 }
 
 function isPlain(value: object): boolean {

@@ -60,7 +60,9 @@ function recorded(value: unknown): RecordedValue {
 
 /** Multiply-accumulates of matrix products and convolutions; element-wise work, softmax and biases count as nothing. */
 export function countMultiplyAccumulates(ops: readonly RecordedOp[]): number {
-  return ops.reduce((total, op) => total + (COUNTERS[op.name]?.(op) ?? 0), 0);
+  let total = 0;
+  for (const op of ops) total += COUNTERS[op.name]?.(op) ?? 0;
+  return total;
 }
 
 function shapeOf(value: RecordedValue | undefined): readonly number[] {

@@ -808,6 +808,9 @@ export class Tensor extends TensorHandle {
 
   /** One dimension as several. */
   unflatten(dim: number, sizes: readonly number[]): Tensor {
+    // Spreading `new Array(4e9)` would end the process.
+    if (!Array.isArray(sizes) || sizes.length > 64)
+      throw new ArgumentError(`unflatten: expected an array of sizes, received ${describeValue(sizes)}`);
     const shape = this.shape;
     const at = dim < 0 ? dim + shape.length : dim;
     return this.reshape([...shape.slice(0, at), ...sizes, ...shape.slice(at + 1)]);

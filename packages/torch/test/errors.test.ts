@@ -113,10 +113,20 @@ test.each(['int32', 'int64'] as const)('the smallest %s divided by -1 is refused
     }
     expect(() => operator('aten::div.Tensor_mode')(smallest, minusOne, 'trunc')).toThrow(ArgumentError);
     expect(() => operator('aten::fmod_.Tensor')(smallest, minusOne)).toThrow(ArgumentError);
+    const wrapping = dtype === 'int32' ? 2n ** 63n - 1n : -1n; // -1 once it has been cut to 32 bits
+    expect(() => smallest.floorDivide(wrapping)).toThrow(ArgumentError);
     expect(tensor([6], { dtype }).floorDivide(minusOne).item()).toBe(-6);
     expect(smallest.floorDivide(1).item()).toBe(smallest.item());
     expect(smallest.to('float64').floorDivide(-1).item()).toBe(-smallest.item());
   });
+});
+
+test('codes of enumerations that do not exist are refused', () => {
+  const empty = operator('aten::empty.memory_format');
+  expect(() => empty([1], 'float32', undefined, 'cpu', null, 4)).toThrow(
+    'expected a memory format code from 0 to 3, received 4',
+  );
+  expect(() => empty([1], 'float32', 99, 'cpu')).toThrow(/expected a layout code from 0 to \d+, received 99/);
 });
 
 test('values that cannot be described do not hide the error', () => {
