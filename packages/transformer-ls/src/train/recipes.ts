@@ -142,7 +142,7 @@ const cpu = (model: PresetName, corpus: string): Settings => ({
   segmentLength: 256,
   // Few tokens a step: a run of minutes gains more from many updates than from exact gradients.
   batchSize: 8,
-  optimizer: { name: 'adamw', learningRate: 2e-3, beta2: 0.99, weightDecay: 0.1 },
+  optimizer: { name: 'adamw', learningRate: 3e-3, beta2: 0.99, weightDecay: 0.1 },
   schedule: { name: 'cosine', warmupSteps: 100, finalLearningRateFraction: 0.05 },
   clipNorm: 1,
   evaluateEverySteps: 250,
@@ -152,7 +152,13 @@ const cpu = (model: PresetName, corpus: string): Settings => ({
 });
 
 const forCpu: Record<string, Settings> = {
-  'wikipedia-100m/small-1h': { ...cpu('small', 'wikipedia-100m'), maxSeconds: 3600 },
+  // A minute is left for the last evaluation and checkpoint, so that the whole is an hour.
+  'wikipedia-100m/small-1h': {
+    ...cpu('small', 'wikipedia-100m'),
+    maxSeconds: 3540,
+    evaluateEverySteps: 500,
+    checkpointEverySteps: 500,
+  },
   'wikipedia-100m/small-15m': { ...cpu('small', 'wikipedia-100m'), maxSeconds: 900 },
   // Smaller than `small`: in two minutes more text seen is worth more than more weights.
   'embedded/quickstart': {

@@ -19,7 +19,7 @@ import {
 } from '@transformer-ls/torch';
 import { CausalAttention, type CausalMemory, type PositionKeys } from '../../attention/causal.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../attention/positions.js';
-import { FeedForward, initialize, type RunBlocks, runInTurn } from './blocks.js';
+import { consistentStart, FeedForward, initialize, type RunBlocks, runInTurn } from './blocks.js';
 import type { Memory } from './memory.js';
 
 /** What the model remembers of a stream. */
@@ -85,17 +85,16 @@ export class LanguageModel extends Module {
     this.norm = this.child('norm', new LayerNorm({ dim: modelDim }));
     const tied = { inFeatures: modelDim, outFeatures: vocabularySize, weight: this.in_emb.weight };
     this.out_emb = this.child('out_emb', new Linear(tied));
-    initialize(this, 0);
+    initialize(this, consistentStart);
     this.shrinkResidualProjections();
   }
 
   /** Each block adds twice to the residual stream; starting these sums smaller keeps its size independent of the depth. */
   private shrinkResidualProjections(): void {
-    const std = 0.02 / Math.sqrt(2 * this.config.layers);
-    for (const block of this.layers) {
-      init.normal_(block.attn.proj_out.weight, 0, std);
-      init.normal_(block.ff.fc2.weight, 0, std);
-    }
+    const sums = Math.sqrt(2 * this.config.layers);
+    for (const block of this.layers)
+      for (const last of [block.attn.proj_out, block.ff.fc2])
+        init.normal_(last.weight, 0, consistentStart.linear(last) / sums);
   }
 
   /** The memory of `batch` streams that have not begun. */

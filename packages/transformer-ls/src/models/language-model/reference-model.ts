@@ -22,7 +22,7 @@ import {
 } from '@transformer-ls/torch';
 import { causalChunkMask, ReferenceCausalAttention } from '../../attention/causal-reference.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../attention/positions.js';
-import { FeedForward, initialize, type RunBlocks, runInTurn } from './blocks.js';
+import { FeedForward, initialize, publishedStart, type RunBlocks, runInTurn } from './blocks.js';
 import type { Memory } from './memory.js';
 
 /** The last M inputs of each layer, (B, M, D), un-normalised. */
@@ -98,7 +98,7 @@ export class ReferenceLanguageModel extends Module {
     this.layers = this.child('layers', new ModuleList(blocks));
     const tied = { inFeatures: modelDim, outFeatures: vocabularySize, weight: this.in_emb.weight };
     this.out_emb = this.child('out_emb', new Linear(tied));
-    initialize(this, 0.02);
+    initialize(this, publishedStart);
   }
 
   /** Zeros, which the published code attends to like any other memory (quirk 11). */
