@@ -4,10 +4,9 @@
 #include <malloc.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
-#include <limits>
 
+#include "block_cache.h"
 #include "boundary.h"
 #include "compat.h"
 
@@ -26,16 +25,22 @@ void count(int64_t bytes) {
 
 void release(void* data) {
   if (!data) return;
+  if (size_t held = give_block(data)) return count(-static_cast<int64_t>(held));
   count(-static_cast<int64_t>(malloc_usable_size(data)));
   c10::free_cpu(data);
 }
 
-// libtorch's own CPU allocation, counted.
+// libtorch's own CPU allocation for small blocks, the cache for large ones, both counted.
 class CountingAllocator final : public at::Allocator {
  public:
   at::DataPtr allocate(size_t bytes) TLS_ALLOCATE_CONST override {
-    void* data = c10::alloc_cpu(bytes);
-    if (data) count(static_cast<int64_t>(malloc_usable_size(data)));
+    void* data = bytes < kSmallestCachedBlock ? nullptr : take_block(bytes);
+    if (data) {
+      count(static_cast<int64_t>(block_size(data)));
+    } else {
+      data = c10::alloc_cpu(bytes);  // throws libtorch's own error where there is no memory
+      if (data) count(static_cast<int64_t>(malloc_usable_size(data)));
+    }
     return {data, data, &release, at::Device(at::kCPU)};
   }
   at::DeleterFnPtr raw_deleter() const override { return &release; }
@@ -46,20 +51,8 @@ class CountingAllocator final : public at::Allocator {
 #endif
 };
 
-// glibc gives large blocks back to the kernel at every free and has each new one cleared page by page: a training step
-// spent a fifth of its time there. Freed blocks stay with the process instead, as with every caching allocator. Settings in
-// the environment (MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_) win.
-void keep_freed_pages() {
-#ifdef __GLIBC__
-  constexpr int kLargestBlock = 1 << 30;
-  if (!std::getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, kLargestBlock);
-  if (!std::getenv("MALLOC_TRIM_THRESHOLD_")) mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-#endif
-}
-
 void install_allocator() {
   static const bool once = [] {
-    keep_freed_pages();
     static CountingAllocator allocator;
     c10::SetCPUAllocator(&allocator, /*priority=*/1);
     return true;
@@ -67,17 +60,23 @@ void install_allocator() {
   (void)once;
 }
 
-// memoryStats(): { liveTensors, allocatedBytes, peakAllocatedBytes }
+// memoryStats(): { liveTensors, allocatedBytes, peakAllocatedBytes, cachedBytes }
 napi_value memory_stats(napi_env env, const Arguments&) {
   napi_value result = make_object(env);
   set_property(env, result, "liveTensors", make_integer(env, handles(env).live()));
   set_property(env, result, "allocatedBytes", make_integer(env, allocated_bytes.load()));
   set_property(env, result, "peakAllocatedBytes", make_integer(env, peak_bytes.load()));
+  set_property(env, result, "cachedBytes", make_integer(env, cached_bytes()));
   return result;
 }
 
 napi_value reset_peak(napi_env env, const Arguments&) {
   peak_bytes.store(allocated_bytes.load());
+  return make_undefined(env);
+}
+
+napi_value release_cached_memory(napi_env env, const Arguments&) {
+  release_cached_blocks();
   return make_undefined(env);
 }
 
@@ -95,6 +94,7 @@ void export_memory(napi_env env, napi_value exports) {
   install_allocator();
   TLS_EXPORT(env, exports, "memoryStats", memory_stats);
   TLS_EXPORT(env, exports, "resetPeakMemory", reset_peak);
+  TLS_EXPORT(env, exports, "releaseCachedMemory", release_cached_memory);
   TLS_EXPORT(env, exports, "adjustExternalMemory", adjust_external_memory);
 }
 

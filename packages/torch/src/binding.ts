@@ -29,6 +29,7 @@ export interface NativeMemoryStats {
   liveTensors: number;
   allocatedBytes: number;
   peakAllocatedBytes: number;
+  cachedBytes: number;
 }
 
 type Handle = number;
@@ -88,5 +89,6 @@ export interface Binding {
   // memory.cc
   memoryStats(): NativeMemoryStats;
   resetPeakMemory(): void;
+  releaseCachedMemory(): void;
   adjustExternalMemory(bytes: number): number;
 }

@@ -15,7 +15,7 @@ const scaleInPlace = operator('aten::_foreach_mul_.Scalar');
  * @returns the norm before scaling; where it is not finite the gradients have become NaN, as in PyTorch
  */
 export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): number {
-  if (!(maxNorm >= 0))
+  if (typeof maxNorm !== 'number' || !(maxNorm >= 0))
     throw new ArgumentError(
       `clipGradNorm: expected maxNorm of at least 0, received ${describeValue(maxNorm)}`,
     );

@@ -52,7 +52,7 @@ function fullLogits(built: CausalLanguageModel, ids: Int32Array): Float32Array {
   return noGrad(() =>
     scope(() => {
       let memory = built.emptyMemory(1);
-      let last = new Float32Array(0);
+      let last: Float32Array = new Float32Array(0);
       for (let start = 0; start < ids.length; start += block) {
         const segment = new Int32Array(block);
         segment.set(ids.subarray(start, start + block));

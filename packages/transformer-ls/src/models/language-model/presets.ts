@@ -48,7 +48,7 @@ const sizes = {
   'enwik8-base': published(12, 0.2, 208),
   'enwik8-large': published(30, 0.4, 208),
   'text8-base': published(12, 0.2, 32),
-  /** For two CPU cores: some ten thousand tokens of training a second. */
+  /** For two CPU cores: some four thousand tokens of training a second. */
   small: {
     layers: 4,
     modelDim: 256,
