@@ -36,11 +36,14 @@ const packageNames = [
 /** What a proper installation gives is about four times this. */
 const leastEmbeddedBytes = 2_000_000;
 
+/** A piece ends with the line that passes this. */
+const pieceBytes = 16_384;
+
 /**
- * Gathers the declaration files and Markdown documents of the packages this project depends on, each content once, a
- * newline between. They are in the order of their SHA-256: in that of their names the validation and test parts would
- * be packages that training never saw. Licence texts are left out: dozens of equal paragraphs would flatter every
- * model. Throws DataError when less than 2 MB are found.
+ * Gathers the declaration files and Markdown documents of the packages this project depends on, each content once, cut into
+ * pieces of some 16 KiB that lie in the order of their SHA-256: uncut and by name, a single file could fill the validation or test
+ * part, and training would never see its package. So what is held out are pieces of the same documents. Licence texts are left
+ * out: dozens of equal paragraphs would flatter every model. Throws DataError when less than 2 MB are found.
  */
 export async function embeddedText(
   startFolder: string = dirname(fileURLToPath(import.meta.url)),
@@ -58,13 +61,24 @@ export async function embeddedText(
       contents.set(digest, content);
     }
   }
-  const digests = [...contents.keys()].sort();
-  const newline = Buffer.from('\n');
-  const bytes = Buffer.concat(
-    digests.flatMap((digest, index) => [...(index === 0 ? [] : [newline]), contents.get(digest)!]),
-  );
+  const pieces = [...contents.values()].flatMap(piecesOf).map((piece) => ({ piece, digest: sha256(piece) }));
+  pieces.sort((one, other) => (one.digest < other.digest ? -1 : 1));
+  const bytes = Buffer.concat(pieces.map(({ piece }) => piece));
   if (bytes.length < leastEmbeddedBytes) throw tooLittle(bytes.length, packages, startFolder);
   return { bytes, sha256: sha256(bytes), files: contents.size, duplicates, packages };
+}
+
+/** Whole lines, the last of which has a line end. */
+function piecesOf(content: Buffer): Buffer[] {
+  const pieces: Buffer[] = [];
+  for (let start = 0; start < content.length; ) {
+    const newline = content.indexOf(10, start + pieceBytes);
+    const end = newline < 0 ? content.length : newline + 1;
+    pieces.push(content.subarray(start, end));
+    start = end;
+  }
+  const endsInLine = content.at(-1) === 10 || content.length === 0;
+  return endsInLine ? pieces : [...pieces.slice(0, -1), Buffer.concat([pieces.at(-1)!, Buffer.from('\n')])];
 }
 
 async function textsOfPackage(folder: string): Promise<Buffer[]> {

@@ -19,12 +19,13 @@ const bySha256 = (a: string, b: string) => (sha256(a) < sha256(b) ? -1 : 1);
 const long = (letter: string) => `${letter.repeat(1_100_000)}\n`;
 
 describe('the embedded corpus', () => {
-  it('takes declarations and documents in the order of their SHA-256, each content once, without licences and code', async () => {
+  it('takes declarations and documents in pieces, in the order of their SHA-256, each content once, without licences and code', async () => {
     const folder = scratchFolder();
     install(folder, 'typescript', {
       'lib/b.d.ts': long('b'),
       'lib/a.d.mts': long('a'),
       'lib/copy of a.d.ts': long('a'),
+      'lib/lines.d.ts': `${'x'.repeat(999)}\n`.repeat(20),
       'LICENSE.md': 'licence',
       'ThirdPartyNotices.md': 'notice',
       'lib/code.js': 'code',
@@ -36,10 +37,12 @@ describe('the embedded corpus', () => {
     const deep = join(folder, 'packages', 'transformer-ls', 'src');
     mkdirSync(deep, { recursive: true });
     const text = await embeddedText(deep);
-    const expected = [long('b'), long('a'), 'read me'].sort(bySha256).join('\n');
+    const lines = (count: number) => `${'x'.repeat(999)}\n`.repeat(count);
+    const pieces = [long('b'), long('a'), lines(17), lines(3), 'read me\n'];
+    const expected = pieces.sort(bySha256).join('');
     expect(text.bytes.equals(Buffer.from(expected))).toBe(true);
     expect(text.sha256).toBe(sha256(expected));
-    expect([text.files, text.duplicates]).toEqual([3, 1]);
+    expect([text.files, text.duplicates]).toEqual([4, 1]);
     expect(text.packages).toEqual(['commander@1.2.3', 'typescript@1.2.3']);
   });
 
