@@ -50,7 +50,7 @@ describe('the embedded corpus', () => {
     const folder = scratchFolder();
     install(folder, 'commander', { 'Readme.md': 'read me' });
     await expect(embeddedText(folder)).rejects.toThrow(
-      /^embedded: found 7 bytes \(.*commander@1\.2\.3.*\) in node_modules above .*, expected at least 2000000; run 'npm ci'/,
+      /^embedded: found 8 bytes \(.*commander@1\.2\.3.*\) in node_modules above .*, expected at least 2000000; run 'npm ci'/,
     );
   });
 
