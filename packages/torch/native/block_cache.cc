@@ -20,6 +20,8 @@ constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t{2} << 20;
 // Room for the small tensors of a program whose peak is small too.
 constexpr size_t kSlackBytes = size_t{8} << 20;
+// What an address space can hold: beyond it the rounding below would overflow.
+constexpr size_t kMostBytes = size_t{1} << 47;
 // Data begins here in a block: a place within a page that few other allocations have, which makes `give_block` quick for them.
 constexpr size_t kOffset = 64;
 
@@ -53,8 +55,8 @@ char* map(size_t size) {
 class BlockCache {
  public:
   void* take(size_t bytes) {
+    if (bytes > kMostBytes) return nullptr;
     size_t size = mapped_size(bytes);
-    if (size < bytes) return nullptr;
     std::lock_guard<std::mutex> guard(mutex_);
     char* base = waiting(size);
     if (base == nullptr) base = fresh(size);
