@@ -1,7 +1,15 @@
 // The cache of large blocks: it reuses, keeps its bound, gives back, and never hands out memory that is in use.
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
-import { full, memoryStats, operator, releaseCachedMemory, resetPeakMemory, type Tensor, zeros } from '../src/index.js';
+import {
+  full,
+  memoryStats,
+  operator,
+  releaseCachedMemory,
+  resetPeakMemory,
+  type Tensor,
+  zeros,
+} from '../src/index.js';
 
 const MiB = 2 ** 20;
 const floats = (bytes: number) => [bytes / 4];
@@ -50,6 +58,9 @@ test('what is in use and what waits stay within a sixteenth and 8 MiB of the pea
   );
 });
 
-test.each([2n ** 46n, 2n ** 61n, 2n ** 63n - 1n])('a size that no machine has, %i bytes, is an error', (size) => {
-  expect(() => operator('aten::empty.memory_format')([size], 'uint8')).toThrow(/memory|invalid|overflow/i);
-});
+test.each([2n ** 46n, 2n ** 61n, 2n ** 63n - 1n])(
+  'a size that no machine has, %i bytes, is an error',
+  (size) => {
+    expect(() => operator('aten::empty.memory_format')([size], 'uint8')).toThrow(/memory|invalid|overflow/i);
+  },
+);
