@@ -1,11 +1,13 @@
 export { type ByteSource, blobSource, bytesSource } from './byte-source.js';
-export * from './closest-name.js';
 export {
-  type LanguageModelConfig,
-  languageModelSchema,
-  type TrainingConfig,
-  trainingSchema,
-} from './config.js';
+  type AttentionConfig,
+  type AttentionName,
+  attentionNames,
+  attentionSchema,
+  type ClassifierConfig,
+  classifierSchema,
+} from './classifier-config.js';
+export * from './closest-name.js';
 export {
   asTypedArray,
   elementBytes,
@@ -17,6 +19,7 @@ export {
   type TensorEntry,
   toFloat32,
 } from './dtypes.js';
+export { type LanguageModelConfig, languageModelSchema } from './language-model-config.js';
 export * from './metrics.js';
 export * from './safetensors.js';
 export { SafetensorsError, type SafetensorsErrorCode } from './safetensors-error.js';
@@ -43,3 +46,12 @@ export {
   halfBitsToFloat32,
 } from './small-floats.js';
 export { encodeFileVersion, encodeScalars } from './tensorboard.js';
+export {
+  type ClassifierTrainingConfig,
+  classifierTrainingSchema,
+  type LanguageModelTrainingConfig,
+  languageModelTrainingSchema,
+  modelSchema,
+  type TrainingConfig,
+  trainingSchema,
+} from './training-config.js';

@@ -38,7 +38,16 @@ const measured: Schema<number> = {
 const count = integer({ min: 0 });
 const step = field('Updates done.', count);
 const loss = field('Mean negative log-likelihood of a token, in nats.', measured);
-const bpc = field('Bits per character: loss / ln 2 for byte tokens.', measured);
+const bpc = field(
+  'Bits per character: loss / ln 2; null where the tokens are not predicted.',
+  nullable(measured),
+  null,
+);
+const accuracy = field(
+  'Share of examples that got their class; null for language models.',
+  nullable(measured),
+  null,
+);
 const seconds = field('Seconds of training so far, over all resumes.', measured);
 
 export const trainRecordSchema = object({
@@ -47,6 +56,7 @@ export const trainRecordSchema = object({
   tokens: field('Tokens trained so far.', count),
   loss,
   bpc,
+  accuracy,
   learningRate: field('Learning rate of this update.', measured),
   gradNorm: field('Norm of all gradients before clipping; null: not measured.', nullable(measured)),
   tokensPerSecond: field('Speed since the last record.', measured),
@@ -58,11 +68,12 @@ export const evaluationRecordSchema = object({
   type: field('Kind of record.', oneOf('evaluation')),
   step,
   split: field('Part of the data.', text()),
-  tokens: field('Tokens predicted.', count),
+  tokens: field('Tokens predicted, or examples classified.', count),
   loss,
   bpc,
+  accuracy,
   seconds: field('Seconds the evaluation took.', measured),
-  best: field('Whether this is the lowest loss so far.', boolean()),
+  best: field('Whether this is the best so far: by accuracy where there is one, else by loss.', boolean()),
 });
 
 export const eventRecordSchema = object({
@@ -80,6 +91,16 @@ export type EvaluationRecord = Infer<typeof evaluationRecordSchema>;
 export type EventRecord = Infer<typeof eventRecordSchema>;
 export type MetricsRecord = TrainRecord | EvaluationRecord | EventRecord;
 
+/** What a record says of how good the model is: bits per character, the lower the better, or accuracy, the higher. */
+export function qualityOf({ bpc, accuracy }: { bpc: number | null; accuracy: number | null }): {
+  name: 'bpc' | 'accuracy';
+  value: number;
+} {
+  return accuracy === null
+    ? { name: 'bpc', value: bpc ?? Number.NaN }
+    : { name: 'accuracy', value: accuracy };
+}
+
 /** A line that is not a record; `line` counts from 1 where the whole text is known, else null. */
 export class MetricsError extends Error {
   override readonly name = 'MetricsError';
@@ -94,9 +115,11 @@ export class MetricsError extends Error {
 
 /** The record as one line, with its line end. */
 export function formatMetricsLine(record: MetricsRecord): string {
-  const json = JSON.stringify(record, (_, value: unknown) =>
-    typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
-  );
+  const json = JSON.stringify(record, (key, value: unknown) => {
+    // A record has one of the two: the other need not stand in every line.
+    if (value === null && (key === 'bpc' || key === 'accuracy')) return undefined;
+    return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
+  });
   return `${json}\n`;
 }
 

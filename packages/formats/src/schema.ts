@@ -133,6 +133,22 @@ export function nullable<T>(schema: Schema<T>): Schema<T | null> {
   return { expected, check };
 }
 
+/** One of several kinds of object, told apart by their member `kind`. */
+export function byKind<const Kinds extends Readonly<Record<string, ObjectSchema<Fields>>>>(
+  kinds: Kinds,
+): Schema<Infer<Kinds[keyof Kinds]>> {
+  const names = Object.keys(kinds);
+  const expected = names.length === 1 ? names[0]! : `one of ${names.join(', ')}`;
+  const check = (value: unknown, path: string, problems: string[]) => {
+    if (!isPlainObject(value)) return reject(path, 'an object', value, problems);
+    const { kind } = value;
+    const schema = typeof kind === 'string' && Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
+    if (schema === undefined) return reject(`${path}.kind`, expected, kind, problems);
+    return schema.check(value, path, problems) as Infer<Kinds[keyof Kinds]> | undefined;
+  };
+  return { expected: 'an object', check };
+}
+
 /** A schema from a predicate. */
 export function schemaOf<T>(expected: string, accepts: (value: unknown) => value is T): Schema<T> {
   const check = (value: unknown, path: string, problems: string[]): T | undefined =>

@@ -4,6 +4,7 @@ import {
   describe as describeFields,
   type LanguageModelConfig,
   languageModelSchema,
+  languageModelTrainingSchema,
   parseConfig,
   parseConfigText,
   type TrainingConfig,
@@ -162,7 +163,7 @@ describe('settings of a run that contradict each other', () => {
 });
 
 it('describes every field, nested ones under their object', () => {
-  const fields = describeFields(trainingSchema);
+  const fields = describeFields(languageModelTrainingSchema);
   const byPath = new Map(fields.map((field) => [field.path, field]));
   expect(byPath.get('optimizer.beta1')).toEqual({
     path: 'optimizer.beta1',

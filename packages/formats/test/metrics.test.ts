@@ -16,6 +16,7 @@ const train: TrainRecord = {
   tokens: 5120,
   loss: 1.5,
   bpc: 2.16,
+  accuracy: null,
   learningRate: 0.001,
   gradNorm: Number.NaN,
   tokensPerSecond: 900,

@@ -33,12 +33,19 @@ export { ReferenceLanguageModel, type ReferenceMemory } from './models/language-
 export { ModelStream } from './models/language-model/stream.js';
 export {
   findLanguageModel,
+  type LanguageModelPlace,
   type LoadedLanguageModel,
   type LoadModelOptions,
   loadLanguageModel,
-  type ModelPlace,
   saveLanguageModel,
-  WeightsError,
   weightsFile,
 } from './models/language-model/weights.js';
+export { type SequenceBatch, SequenceClassifier } from './models/sequence-classifier/model.js';
+export {
+  type ClassifierPresetName,
+  classifierPreset,
+  classifierPresetNames,
+} from './models/sequence-classifier/presets.js';
+export { type LoadedClassifier, loadClassifier } from './models/sequence-classifier/weights.js';
 export * from './train/index.js';
+export { type FindModelOptions, findModel, type ModelPlace, WeightsError } from './weights/model-place.js';

@@ -5,7 +5,7 @@
  * band. Shape letters: B batch, N heads, T queries, H head size, W window, S queries of a tile, G tiles, Y = S+W-1 keys
  * of a tile, D = N*H.
  */
-import type { Tensor } from '@transformer-ls/torch';
+import { ones, type Tensor, zeros } from '@transformer-ls/torch';
 import { skewRight } from './skew.js';
 
 /** How T queries are cut: G tiles of S, the last one filled up with queries that nobody reads. */
@@ -23,6 +23,14 @@ export interface Tiling {
 export function tilingFor(queries: number, window: number): Tiling {
   const tile = Math.min(queries, Math.max(Math.ceil(window / 4), Math.min(window, 64), 16));
   return { queries, window, tile, tiles: Math.ceil(queries / tile) };
+}
+
+/**
+ * Segments: the queries of a tile all see the tile and `reach` tokens on either side of it. In terms of a window: 2*reach + 1
+ * keys around each query, of which a tile's queries share the whole.
+ */
+export function segmentTiling(queries: number, size: number, reach: number): Tiling {
+  return { queries, window: 2 * reach + 1, tile: size, tiles: Math.ceil(queries / size) };
 }
 
 /** Queries behind the last real one that complete the last tile. */
@@ -88,4 +96,31 @@ export function pool(weights: Tensor, values: Tensor): Tensor {
     .reshape([N, B, G * S, C])
     .matmul(values)
     .reshape([N, B, G, S, values.size(-1)]);
+}
+
+/**
+ * Which keys of a tile are padding or lie outside the sequence, where a tile sees as much behind it as before it.
+ *
+ * @param query (N, B, T, H): its place is that of the result
+ * @param padding (B, T) bool, true = padding; null: none
+ * @returns (1 or B, G, 1, Y) bool, true = hidden
+ */
+export function hiddenTileKeys(query: Tensor, padding: Tensor | null, tiling: Tiling): Tensor {
+  const { tile, tiles, window, queries } = tiling;
+  const reach = (window - 1) / 2;
+  const none = () => zeros([1, queries], { dtype: 'bool', device: query.device });
+  const inside = padding ?? none();
+  const Y = tile + window - 1;
+  return inside
+    .to('uint8') // libtorch pads no booleans
+    .pad([reach, reach + surplus(tiling)], 1)
+    .to('bool')
+    .unfold(1, Y, tile)
+    .reshape([inside.size(0), tiles, 1, Y]);
+}
+
+/** (S, Y) bool, true = outside the window of the query of that row. */
+export function bandMask({ tile, window }: Tiling, device: string): Tensor {
+  const all = ones([tile, tile + window - 1], { device });
+  return all.tril(-1).add(all.triu(window)).ne(0);
 }

@@ -3,7 +3,7 @@ import { formatInteger } from '../cli/format.js';
 import { lineChart, type Point, type ReferenceLine, type Series } from './line-chart.js';
 import { ExponentialAverage } from './smoothing.js';
 
-export type CurveQuantity = 'loss' | 'bpc';
+export type CurveQuantity = 'loss' | 'bpc' | 'accuracy';
 export type CurveAxis = 'step' | 'tokens' | 'seconds';
 
 export interface CurveOptions {
@@ -16,7 +16,8 @@ export interface CurveOptions {
   readonly references?: readonly ReferenceLine[];
 }
 
-const UNITS = { loss: 'loss (nats per token)', bpc: 'bits per character' };
+const UNITS = { loss: 'loss (nats)', bpc: 'bits per character', accuracy: 'accuracy' };
+const TITLES = { loss: 'Loss', bpc: 'Bits per character', accuracy: 'Accuracy' };
 const X_LABELS = { step: 'step', tokens: 'tokens trained', seconds: 'training time' };
 const SMOOTH_DECAY = 0.95;
 /** Share of the records at the start that may leave the picture at the top. */
@@ -28,7 +29,7 @@ export function trainingCurve(records: readonly MetricsRecord[], options: CurveO
   const train = records.filter((record) => record.type === 'train');
   const evaluations = records.filter((record) => record.type === 'evaluation');
   const place = placing(train, axis);
-  const raw = train.map((record) => ({ x: place(record), y: record[quantity] }));
+  const raw = train.map((record) => ({ x: place(record), y: record[quantity] ?? Number.NaN }));
   const evaluated = evaluationSeries(evaluations, quantity, place);
   const series: Series[] = [
     { name: 'training, each record', points: raw, look: 'faint', colour: 0 },
@@ -37,7 +38,7 @@ export function trainingCurve(records: readonly MetricsRecord[], options: CurveO
   ];
   const yTop = topWorthSeeing(raw, evaluated, references);
   return lineChart({
-    title: `${quantity === 'bpc' ? 'Bits per character' : 'Loss'} of ${name}`,
+    title: `${TITLES[quantity]} of ${name}`,
     ...subtitle(evaluations, quantity),
     xLabel: X_LABELS[axis],
     yLabel: UNITS[quantity],
@@ -98,7 +99,7 @@ function evaluationSeries(
   const splits = [...new Set(evaluations.map((record) => record.split))];
   return splits.map((split, index) => {
     const own = evaluations.filter((record) => record.split === split);
-    const points = own.map((record) => ({ x: place(record), y: record[quantity] }));
+    const points = own.map((record) => ({ x: place(record), y: record[quantity] ?? Number.NaN }));
     return { name: split, look: 'marked', colour: index + 1, points };
   });
 }
@@ -127,10 +128,12 @@ function topWorthSeeing(
 }
 
 function subtitle(evaluations: readonly EvaluationRecord[], quantity: CurveQuantity): { subtitle?: string } {
-  const [first, ...others] = evaluations.filter((record) => Number.isFinite(record[quantity]));
+  const measured = evaluations.flatMap(({ split, step, [quantity]: value }) =>
+    value !== null && Number.isFinite(value) ? [{ split, step, value }] : [],
+  );
+  const [first, ...others] = measured;
   if (first === undefined) return {};
-  const best = others.reduce((low, record) => (record[quantity] < low[quantity] ? record : low), first);
-  return {
-    subtitle: `best ${best[quantity].toFixed(3)} on ${best.split} at step ${formatInteger(best.step)}`,
-  };
+  const sign = quantity === 'accuracy' ? -1 : 1;
+  const best = others.reduce((low, one) => (sign * one.value < sign * low.value ? one : low), first);
+  return { subtitle: `best ${best.value.toFixed(3)} on ${best.split} at step ${formatInteger(best.step)}` };
 }

@@ -17,8 +17,10 @@ import { type LoadedLanguageModel, loadLanguageModel } from '../models/language-
 import { replaceFile } from '../run/durable.js';
 import { nodeFileSystem } from '../run/file-system.js';
 import { writeJson } from '../run/json.js';
+import { findModel } from '../weights/model-place.js';
 import { corpusSearchFolders, dataFolder } from './data-folder.js';
 import { exitCodes, UsageError } from './errors.js';
+import { runEvaluateClassifier } from './evaluate-classifier.js';
 import { wholeNumber } from './flags.js';
 import { formatDuration, formatInteger, formatRate } from './format.js';
 import { interruptible } from './interrupt.js';
@@ -56,7 +58,9 @@ Examples:
 
 export function evaluateCommand(): Command {
   return new Command('evaluate')
-    .description('Measure bits per character on held-out text, beside gzip -9 and xz -9e of the same bytes.')
+    .description(
+      'Measure a language model (bits per character on held-out text, beside gzip -9 and xz -9e) or a classifier (accuracy).',
+    )
     .argument('<model>', 'run, checkpoint or model folder, or a weight file')
     .addOption(new Option('--split <name>', 'part of the corpus').choices(splitNames).default('test'))
     .option('--data <corpus>', "corpus (default: the run's own)")
@@ -92,6 +96,9 @@ async function runEvaluate(path: string, flags: EvaluateFlags): Promise<void> {
   const interrupt = interruptible();
   try {
     useThreads(flags.threads);
+    const { config } = await findModel(path, { choose: flags.newest ? 'newest' : 'best' });
+    if (config.kind === 'sequence-classifier')
+      return await runEvaluateClassifier(path, flags, interrupt.signal);
     const loaded = await loadLanguageModel(path, {
       override: flags.memory === 'trained' ? {} : { memoryLength: flags.memory },
       choose: flags.newest ? 'newest' : 'best',

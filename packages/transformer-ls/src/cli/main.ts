@@ -15,16 +15,20 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: async () => (await import('./prepare.js')).prepareCommand(),
   },
   train: {
-    summary: 'train a language model, or continue a run',
+    summary: 'train a language model or a classifier, or continue a run',
     load: async () => (await import('./train.js')).trainCommand(),
   },
   evaluate: {
-    summary: 'bits per character on held-out text, beside gzip and xz',
+    summary: 'bits per character beside gzip and xz, or accuracy, on held-out data',
     load: async () => (await import('./evaluate.js')).evaluateCommand(),
   },
   generate: {
     summary: 'stream text from a trained model',
     load: async () => (await import('./generate.js')).generateCommand(),
+  },
+  classify: {
+    summary: 'label and probabilities of a text by a trained classifier',
+    load: async () => (await import('./classify.js')).classifyCommand(),
   },
   inspect: {
     summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',

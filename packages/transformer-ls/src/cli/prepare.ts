@@ -1,12 +1,16 @@
-/** `transformer-ls prepare`: makes a corpus ready and says what it is. */
+/** `transformer-ls prepare`: makes a corpus or a set of examples ready and says what it is. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { splitNames } from '../data/byte-corpus.js';
 import { corpora, corpusDescriptor } from '../data/corpora.js';
 import { type PrepareProgress, prepareCorpus } from '../data/prepare.js';
 import type { PreparedCorpus } from '../data/prepared-corpus.js';
+import { type ExampleSet, splits } from '../lra/example-set.js';
+import { prepareSet } from '../lra/prepare.js';
+import { setDefinition, setDefinitions } from '../lra/sets.js';
 import { corpusSearchFolders, dataFolder } from './data-folder.js';
 import { UsageError } from './errors.js';
+import { wholeNumber } from './flags.js';
 import { formatBytes, formatInteger } from './format.js';
 import { StatusLine } from './status-line.js';
 
@@ -14,6 +18,8 @@ interface PrepareFlags {
   readonly from?: string;
   readonly download?: boolean;
   readonly verify?: boolean;
+  readonly seed?: number;
+  readonly examples?: number;
   readonly dataFolder?: string;
 }
 
@@ -21,47 +27,70 @@ const HELP = `
 Corpora:
 ${corpora.map(({ title }) => `  ${title}`).join('\n')}
 
+Sets of examples (Long Range Arena):
+${setDefinitions.map(({ title }) => `  ${title}`).join('\n')}
+
 The file of a known corpus is looked for in its folder, in the data folder, and in ../shared/data/wikipedia where that exists.
 
 Examples:
   transformer-ls prepare embedded
   transformer-ls prepare text --from my-notes/
   transformer-ls prepare enwik8 --from enwik8.zip
-  transformer-ls prepare enwik8 --download`;
+  transformer-ls prepare enwik8 --download
+  transformer-ls prepare listops
+  transformer-ls prepare imdb --from aclImdb_v1.tar.gz
+  transformer-ls prepare pathfinder32 --examples 10000 --seed 1`;
 
 export function prepareCommand(): Command {
   return new Command('prepare')
     .description(
       'Make a corpus ready for training: a known one, or your own text. Size and SHA-256 are checked.',
     )
-    .argument('<corpus>', `one of ${corpora.map(({ name }) => name).join(', ')}`)
-    .option('--from <path>', '.gz, .zip or raw file; for the corpus text also a folder')
+    .argument('<data>', `one of ${[...corpora, ...setDefinitions].map(({ name }) => name).join(', ')}`)
+    .option('--from <path>', '.gz, .zip or raw file; for the corpus text and for sets also a folder')
     .option('--download', 'fetch the corpus where it is not found locally; nothing is fetched without this')
     .option('--verify', 'check the SHA-256 of what was prepared before')
+    .option('--seed <n>', 'seed of generated or held-out examples (default: 0)', wholeNumber())
+    .option(
+      '--examples <n>',
+      'training examples to generate (default: as many as published)',
+      wholeNumber({ min: 1 }),
+    )
     .option('--data-folder <folder>', 'where prepared corpora lie (default: TRANSFORMER_LS_DATA or ./data)')
     .addHelpText('after', HELP)
     .action(async (name: string, flags: PrepareFlags) => {
-      const prepared = await prepare(name, flags);
-      process.stdout.write(preparedTable(prepared));
+      process.stdout.write(await prepare(name, flags));
     });
 }
 
-async function prepare(name: string, flags: PrepareFlags): Promise<PreparedCorpus> {
+/** What was prepared, for people. */
+async function prepare(name: string, flags: PrepareFlags): Promise<string> {
   const status = new StatusLine(process.stderr);
   const abort = new AbortController();
   const interrupt = () =>
     abort.abort(new UsageError('interrupted; what was downloaded is kept for the next time'));
   process.once('SIGINT', interrupt);
   try {
-    return await prepareCorpus(name, {
+    const common = {
       folder: dataFolder(flags.dataFolder),
       from: flags.from,
+      verify: flags.verify,
+      signal: abort.signal,
+    };
+    if (setDefinitions.some((one) => one.name === name)) {
+      const { seed, examples } = flags;
+      const onProgress = ({ bytes, total }: PrepareProgress) => status.show(countLine(name, bytes, total));
+      const set = await prepareSet(name, { ...common, seed, examples, onProgress });
+      set.close();
+      return setTable(set);
+    }
+    const prepared = await prepareCorpus(name, {
+      ...common,
       searchFolders: corpusSearchFolders(),
       download: flags.download,
-      verify: flags.verify,
       onProgress: (progress) => status.show(progressLine(name, progress)),
-      signal: abort.signal,
     });
+    return preparedTable(prepared);
   } catch (error) {
     throw error instanceof Error && error.name === 'DataError' ? new UsageError(error.message) : error;
   } finally {
@@ -80,7 +109,32 @@ export function progressLine(name: string, { stage, bytes, total, rate }: Prepar
   return `${name}: ${stage} ${formatBytes(bytes)}${share}${speed}`;
 }
 
-/** What was prepared, for people. */
+/** `listops: 12,000 of 96,000 examples`. */
+function countLine(name: string, done: number, total: number | undefined): string {
+  return `${name}: ${formatInteger(done)}${total === undefined ? '' : ` of ${formatInteger(total)}`} examples`;
+}
+
+/** A prepared set, for people. */
+function setTable(set: ExampleSet): string {
+  const { title } = setDefinition(set.record.task);
+  const { documents, classes, source, caution, validFrom } = set.record;
+  const held = validFrom === 'train' ? ' (held out of the training part)' : '';
+  const rows: [string, string][] = [
+    ...splits.map((split): [string, string] => [
+      split,
+      `${formatInteger(set.count(split))} examples${split === 'valid' ? held : ''}`,
+    ]),
+    ['classes', classes.join(', ')],
+    ['tokens', `${formatInteger(documents.bytes)} in all`],
+    ['SHA-256', documents.sha256],
+    ['source', source],
+    ['folder', resolve(set.folder)],
+  ];
+  const lines = rows.map(([name, value]) => `  ${name.padEnd(14)} ${value}\n`).join('');
+  return `${title}\n${lines}${caution === '' ? '' : `  ${caution}\n`}`;
+}
+
+/** A prepared corpus, for people. */
 export function preparedTable(prepared: PreparedCorpus): string {
   const { title, vocabulary, licence, notToBeReportedAs } = corpusDescriptor(prepared.name);
   const split = (name: (typeof splitNames)[number]) => {

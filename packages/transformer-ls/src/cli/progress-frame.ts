@@ -1,6 +1,6 @@
 // What the live display shows, as a pure function of what is known: exactly testable, and free of any terminal.
 
-import type { EvaluationRecord, TrainRecord } from '@transformer-ls/formats';
+import { type EvaluationRecord, qualityOf, type TrainRecord } from '@transformer-ls/formats';
 import {
   formatBytes,
   formatCount,
@@ -24,7 +24,7 @@ export interface ProgressInfo {
     readonly step: number;
     readonly tokens: number;
     readonly seconds: number;
-    readonly bestBpc?: number | undefined;
+    readonly best?: number | undefined;
   };
 }
 
@@ -32,8 +32,9 @@ export interface ProgressState {
   readonly info: ProgressInfo;
   readonly train: TrainRecord | undefined;
   readonly evaluation: EvaluationRecord | undefined;
-  readonly bestBpc: number | undefined;
-  /** Training bpc, smoothed: the latest last. */
+  /** Best bits per character or accuracy of an evaluation. */
+  readonly best: number | undefined;
+  /** Training bpc or accuracy, smoothed: the latest last. */
   readonly history: readonly number[];
   /** Training seconds until now, over all resumes. */
   readonly seconds: number;
@@ -100,7 +101,8 @@ export function plainLine(state: ProgressState): string {
 /** One line for a log file on an evaluation. */
 export function evaluationLine(record: EvaluationRecord): string {
   const best = record.best ? '  (best so far)' : '';
-  const measured = `bpc ${formatValue(record.bpc, 3)}  loss ${formatValue(record.loss, 3)}`;
+  const { name, value } = qualityOf(record);
+  const measured = `${name} ${formatValue(value, 3)}  loss ${formatValue(record.loss, 3)}`;
   return `step ${formatInteger(record.step)}  ${record.split}: ${measured}  in ${formatDuration(record.seconds)}${best}`;
 }
 
@@ -129,12 +131,14 @@ function outOf(done: string, goal: number | undefined, format: (value: number) =
   return goal === undefined ? done : `${done}/${format(goal)}`;
 }
 
-function qualityCells({ train, evaluation, bestBpc, history }: ProgressState): Cell[] {
-  const cells: Cell[] = [{ label: 'bpc', value: formatValue(history.at(-1), 3), style: 'strong' }];
+function qualityCells({ train, evaluation, best, history }: ProgressState): Cell[] {
+  const label = train === undefined ? 'bpc' : qualityOf(train).name;
+  const cells: Cell[] = [{ label, value: formatValue(history.at(-1), 3), style: 'strong' }];
   if (evaluation !== undefined) {
-    cells.push({ label: evaluation.split, value: formatValue(evaluation.bpc, 3), style: 'strong' });
+    const { value } = qualityOf(evaluation);
+    cells.push({ label: evaluation.split, value: formatValue(value, 3), style: 'strong' });
   }
-  if (bestBpc !== undefined) cells.push({ label: 'best', value: formatValue(bestBpc, 3), style: 'good' });
+  if (best !== undefined) cells.push({ label: 'best', value: formatValue(best, 3), style: 'good' });
   cells.push({ label: 'loss', value: formatValue(train?.loss, 3), ...warnUnlessFinite(train?.loss) });
   return cells;
 }

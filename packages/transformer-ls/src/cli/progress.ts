@@ -2,6 +2,7 @@ import {
   type EvaluationRecord,
   formatMetricsLine,
   type MetricsRecord,
+  qualityOf,
   type TrainRecord,
 } from '@transformer-ls/formats';
 import { ExponentialAverage } from '../charts/smoothing.js';
@@ -195,7 +196,7 @@ class ProgressTracker {
   private info: ProgressInfo = { title: '', goals: {} };
   private train: TrainRecord | undefined;
   private evaluation: EvaluationRecord | undefined;
-  private bestBpc: number | undefined;
+  private best: number | undefined;
   private history: number[] = [];
   private readonly average = new ExponentialAverage(0.9);
   private secondsThen = 0;
@@ -205,7 +206,7 @@ class ProgressTracker {
 
   start(info: ProgressInfo): void {
     this.info = info;
-    this.bestBpc = info.from?.bestBpc;
+    this.best = info.from?.best;
     this.secondsThen = info.from?.seconds ?? 0;
     this.heardAt = this.now();
   }
@@ -214,13 +215,15 @@ class ProgressTracker {
     if (record.type === 'train') this.recordTrain(record);
     if (record.type !== 'evaluation') return;
     this.evaluation = record;
-    if (Number.isFinite(record.bpc)) this.bestBpc = Math.min(record.bpc, this.bestBpc ?? record.bpc);
+    const { name, value } = qualityOf(record);
+    const better = name === 'accuracy' ? Math.max : Math.min;
+    if (Number.isFinite(value)) this.best = better(value, this.best ?? value);
   }
 
   state() {
     const seconds = this.secondsThen + (this.now() - this.heardAt) / 1000;
-    const { info, train, evaluation, bestBpc, history } = this;
-    return { info, train, evaluation, bestBpc, history, seconds };
+    const { info, train, evaluation, best, history } = this;
+    return { info, train, evaluation, best, history, seconds };
   }
 
   private recordTrain(record: TrainRecord): void {
@@ -229,7 +232,7 @@ class ProgressTracker {
       this.secondsThen = record.seconds;
       this.heardAt = this.now();
     }
-    const smoothed = this.average.add(record.bpc);
+    const smoothed = this.average.add(qualityOf(record).value);
     if (smoothed !== undefined) this.history.push(smoothed);
     // No terminal is this wide: dropping every second value keeps the shape, and the memory bounded.
     if (this.history.length > 2048) this.history = this.history.filter((_, index) => index % 2 === 1);

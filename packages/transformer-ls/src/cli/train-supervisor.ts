@@ -1,7 +1,8 @@
 /** The parent of the process that trains: shows what it reports, hands on Ctrl-C, and explains its end. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { TrainingResult } from '../train/trainer.js';
+import { qualityOf } from '@transformer-ls/formats';
+import type { BestEvaluation, TrainingResult } from '../train/trainer.js';
 import type { TrainingRequest } from '../train/training.js';
 import { exitCodes, UsageError } from './errors.js';
 import { formatDuration, formatInteger } from './format.js';
@@ -178,6 +179,11 @@ function alreadyComplete(folder: string, resumeCommand: (folder: string) => stri
 }
 
 function endLine({ step, seconds, best }: TrainingResult, folder: string): string {
-  const measured = best === null ? '' : `; best validation bpc ${best.bpc.toFixed(4)} at step ${best.step}`;
+  const measured = best === null ? '' : `; best validation ${qualityText(best)} at step ${best.step}`;
   return `done: ${formatInteger(step)} steps in ${formatDuration(seconds)}${measured}; curves and results in ${folder}`;
+}
+
+function qualityText(best: BestEvaluation): string {
+  const { name, value } = qualityOf(best);
+  return `${name} ${value.toFixed(4)}`;
 }

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { TrainingConfig } from '@transformer-ls/formats';
 import { Command, InvalidArgumentError } from 'commander';
 import { preset, presetNames } from '../models/language-model/presets.js';
+import { classifierPreset } from '../models/sequence-classifier/presets.js';
 import { parseOverride, withOverrides } from '../train/overrides.js';
 import { recipe, recipeNames } from '../train/recipes.js';
 import type { TrainingRequest } from '../train/training.js';
@@ -105,7 +106,12 @@ function configOf(
   overrides: Readonly<Record<string, unknown>>,
 ): TrainingConfig {
   const base = recipe(name);
-  return withOverrides(model === undefined ? base : { ...base, model: preset(model) }, overrides);
+  if (model === undefined) return withOverrides(base, overrides);
+  const changed =
+    base.kind === 'training'
+      ? { ...base, model: preset(model) }
+      : { ...base, model: classifierPreset(model, base.model.mode) };
+  return withOverrides(changed, overrides);
 }
 
 /** Dotted key of the configuration → value. */

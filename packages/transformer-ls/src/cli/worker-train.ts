@@ -3,6 +3,7 @@
  * in the parent. It stops (and saves first) when the parent says so, on SIGINT and SIGTERM, and when the parent is gone.
  */
 
+import { qualityOf } from '@transformer-ls/formats';
 import {
   openTraining,
   type Training,
@@ -39,7 +40,9 @@ function progressInfo({ config, trainer }: Training): ProgressInfo {
       ...(maxTokens === null ? {} : { tokens: maxTokens }),
       ...(maxSeconds === null ? {} : { seconds: maxSeconds }),
     },
-    ...(step === 0 ? {} : { from: { step, tokens, seconds, bestBpc: best?.bpc } }),
+    ...(step === 0
+      ? {}
+      : { from: { step, tokens, seconds, best: best === null ? undefined : qualityOf(best).value } }),
   };
 }
 

@@ -1,13 +1,14 @@
 /** The golden families `ar_attention` and `lm`: causal attention and whole language models, run through the public modules. */
 import type { LanguageModelConfig } from '@transformer-ls/formats';
-import { asTypedArray, languageModelSchema, parseConfig } from '@transformer-ls/formats';
-import { cat, dispose, type Module, scope, type Tensor, tensor } from '@transformer-ls/torch';
+import { languageModelSchema, parseConfig } from '@transformer-ls/formats';
+import { cat, scope, type Tensor, tensor } from '@transformer-ls/torch';
 import { ReferenceCausalAttention } from '../attention/causal-reference.js';
 import type { ReferenceMemory } from '../models/language-model/reference-model.js';
 import { ReferenceLanguageModel } from '../models/language-model/reference-model.js';
+import { backpropagate, compareParameterDigests, compareParameterGradients, leaf } from './case-parts.js';
 import { type CaseResult, Comparison } from './comparison.js';
 import { type GoldenFile, goldenTensor, numberSetting, requiredTensor, tensorsUnder } from './golden-file.js';
-import { cotangentValues, digest, fillParameters, unit } from './hash-rule.js';
+import { cotangentValues, fillParameters, unit } from './hash-rule.js';
 
 export function runAttentionCase(file: GoldenFile): CaseResult {
   const attention = new ReferenceCausalAttention({
@@ -126,58 +127,6 @@ function runByRule(file: GoldenFile, model: ReferenceLanguageModel): CaseResult 
   comparison.output('output.y', y);
   if (file.tensors.has('output.logprobs_every_32'))
     comparison.output('output.logprobs_every_32', logProbabilities.slice(1, 31, null, 32));
-  for (const [key, parameter] of model.namedParameters()) {
-    compareDigest(comparison, file, `digest.param.${key}`, parameter, streams.get(key)!);
-    compareDigest(comparison, file, `digest.grad.param.${key}`, parameter.grad, streams.get(key)!);
-  }
+  compareParameterDigests(comparison, file, model, streams);
   return comparison.result();
-}
-
-/** The README's rule for digests: [1] to 1e-5 relative, [0] to 1e-5 of [1], [2] to 2e-5, [3] to 1e-4 of sqrt([2]). */
-function compareDigest(
-  comparison: Comparison,
-  file: GoldenFile,
-  key: string,
-  actual: Tensor | null,
-  k: number,
-): void {
-  const stored = file.tensors.get(key);
-  if (stored === undefined) {
-    comparison.expect(false, `${key}: the golden file has no such tensor`);
-    return;
-  }
-  const [sum, absolute, squares, weighted] = [...(asTypedArray(stored) as Float64Array)];
-  if (absolute! < 1e-3) return; // zero in exact arithmetic
-  if (actual === null) {
-    comparison.expect(false, `${key}: expected a gradient, there is none`);
-    return;
-  }
-  const found = digest(actual.to('float64').toTypedArray() as Float64Array, k);
-  const errors = [
-    Math.abs(found[0] - sum!) / (1e-5 * absolute!),
-    Math.abs(found[1] - absolute!) / (1e-5 * absolute!),
-    Math.abs(found[2] - squares!) / (2e-5 * squares!),
-    Math.abs(found[3] - weighted!) / (1e-4 * Math.sqrt(squares!)),
-  ];
-  comparison.scaled(key.startsWith('digest.grad') ? 'gradient' : 'output', key, Math.max(...errors));
-}
-
-function leaf(value: Tensor): Tensor {
-  value.requiresGrad = true;
-  return value;
-}
-
-/** The golden loss: sum(y * cotangent). */
-function backpropagate(y: Tensor, cotangent: Tensor): void {
-  y.mul(cotangent).sum().backward();
-}
-
-function compareParameterGradients(comparison: Comparison, file: GoldenFile, model: Module): void {
-  for (const [key, parameter] of model.namedParameters()) {
-    const gradient = parameter.grad;
-    if (file.noGradParameters.includes(key))
-      comparison.expect(gradient === null, `${key}: expected no gradient, there is one`);
-    else comparison.gradient(`grad.param.${key}`, gradient);
-    dispose(gradient);
-  }
 }

@@ -1,6 +1,7 @@
 /** Runs golden files through the public modules. */
 import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { runBidirectionalCase, runClassifierCase } from './bidirectional-cases.js';
 import { runAttentionCase, runLanguageModelCase } from './causal-cases.js';
 import type { CaseResult } from './comparison.js';
 import { type GoldenFile, readGoldenFile } from './golden-file.js';
@@ -9,9 +10,9 @@ import { type GoldenFile, readGoldenFile } from './golden-file.js';
 const RUNNERS: Record<string, ((file: GoldenFile) => CaseResult) | null> = {
   ar_attention: runAttentionCase,
   lm: runLanguageModelCase,
-  bi_attention: null,
-  lra_model: null,
-  lra_model_dual: null,
+  bi_attention: runBidirectionalCase,
+  lra_model: runClassifierCase,
+  lra_model_dual: runClassifierCase,
   im_attention: null,
   msvit: null,
 };

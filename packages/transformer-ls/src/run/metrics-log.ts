@@ -156,14 +156,25 @@ function encodeRecord(record: MetricsRecord, at: Date): Uint8Array | undefined {
 function scalarsOf(record: MetricsRecord): Record<string, number> | undefined {
   if (record.type === 'event') return undefined;
   if (record.type === 'evaluation') {
-    return { [`${record.split}/loss`]: record.loss, [`${record.split}/bpc`]: record.bpc };
+    return { [`${record.split}/loss`]: record.loss, ...qualities(record.split, record) };
   }
-  const { loss, bpc, learningRate, gradNorm, tokensPerSecond } = record;
-  const scalars: Record<string, number> = { 'train/loss': loss, 'train/bpc': bpc };
+  const { loss, learningRate, gradNorm, tokensPerSecond } = record;
+  const scalars: Record<string, number> = { 'train/loss': loss, ...qualities('train', record) };
   scalars['train/learningRate'] = learningRate;
   scalars['train/tokensPerSecond'] = tokensPerSecond;
   if (gradNorm !== null) scalars['train/gradNorm'] = gradNorm;
   return scalars;
+}
+
+/** Bits per character or accuracy, whichever there is. */
+function qualities(
+  split: string,
+  { bpc, accuracy }: { bpc: number | null; accuracy: number | null },
+): Record<string, number> {
+  const found: Record<string, number> = {};
+  if (bpc !== null) found[`${split}/bpc`] = bpc;
+  if (accuracy !== null) found[`${split}/accuracy`] = accuracy;
+  return found;
 }
 
 function finiteOr(value: number, fallback: number): number {

@@ -1,6 +1,6 @@
 /** Training a causal language model by truncated back-propagation, with memory carried from segment to segment. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { TrainingConfig } from '@transformer-ls/formats';
+import type { LanguageModelTrainingConfig } from '@transformer-ls/formats';
 import { crossEntropy, noGrad, scope, type Tensor, tensor } from '@transformer-ls/torch';
 import type { ByteCorpus } from '../data/byte-corpus.js';
 import { DataError } from '../data/errors.js';
@@ -22,7 +22,7 @@ import type { Evaluation, MicroBatch, TaskState, TrainingTask } from './task.js'
 
 export interface LanguageModelTaskOptions {
   readonly model: CausalLanguageModel;
-  readonly config: TrainingConfig;
+  readonly config: LanguageModelTrainingConfig;
   readonly vocabulary: Vocabulary;
   readonly train: ByteCorpus;
   readonly valid: ByteCorpus;
@@ -33,9 +33,10 @@ const UNSCORED = -100;
 
 /** Shape letters: B lanes, T tokens of a segment, V vocabulary. */
 export class LanguageModelTask implements TrainingTask {
+  readonly measures = 'bpc';
   readonly model: CausalLanguageModel;
   private readonly stream: TokenStream;
-  private readonly config: TrainingConfig;
+  private readonly config: LanguageModelTrainingConfig;
   private readonly checkpointed: CheckpointedBlocks | null;
   private memory: Memory | null = null;
 
@@ -65,7 +66,7 @@ export class LanguageModelTask implements TrainingTask {
     });
     const backward = (scaled: Tensor) =>
       this.checkpointed === null ? scaled.backward() : this.checkpointed.backward(scaled);
-    return { loss, tokens: batch.inputs.length, backward };
+    return { loss, tokens: batch.inputs.length, accuracy: null, backward };
   }
 
   recover(): void {
@@ -98,7 +99,7 @@ export class LanguageModelTask implements TrainingTask {
       this.model.train();
       if (memory !== null) disposeMemory(memory);
     }
-    return { split: 'valid', loss: nats / tokens, tokens };
+    return { split: 'valid', loss: nats / tokens, tokens, accuracy: null };
   }
 
   position(): string {

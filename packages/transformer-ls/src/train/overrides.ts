@@ -1,8 +1,10 @@
 /** Changes to a configuration by dotted keys, such as `optimizer.learningRate`. */
 import {
   ConfigError,
+  classifierTrainingSchema,
   closestName,
   describe,
+  languageModelTrainingSchema,
   parseConfig,
   type TrainingConfig,
   trainingSchema,
@@ -10,9 +12,10 @@ import {
 
 const FIXED_KEYS = ['kind', 'model.kind', 'recipe'];
 
-/** Keys that take a value: fields, without the objects around them. */
-export function configKeys(): string[] {
-  const paths = describe(trainingSchema).map(({ path }) => path);
+/** Keys of a run of this kind that take a value: fields, without the objects around them. */
+export function configKeys(kind: TrainingConfig['kind'] = 'training'): string[] {
+  const schema = kind === 'training' ? languageModelTrainingSchema : classifierTrainingSchema;
+  const paths = describe(schema).map(({ path }) => path);
   const isObject = (path: string) => paths.some((other) => other.startsWith(`${path}.`));
   return paths.filter((path) => !isObject(path) && !FIXED_KEYS.includes(path));
 }
@@ -28,7 +31,7 @@ export function withOverrides(
 ): TrainingConfig {
   const changed: Record<string, unknown> = structuredClone(config);
   for (const [key, value] of Object.entries(overrides)) {
-    requireKey(key);
+    requireKey(key, config.kind);
     const parts = key.split('.');
     const last = parts.pop()!;
     const holder = parts.reduce((at, part) => at[part] as Record<string, unknown>, changed);
@@ -37,8 +40,8 @@ export function withOverrides(
   return parseConfig(trainingSchema, changed);
 }
 
-function requireKey(key: string): void {
-  const keys = configKeys();
+function requireKey(key: string, kind: TrainingConfig['kind']): void {
+  const keys = configKeys(kind);
   if (keys.includes(key)) return;
   const near = closestName(key, keys) ?? keys.find((one) => one.endsWith(`.${key}`));
   const hint = near === undefined ? `expected one of ${keys.join(', ')}` : `did you mean ${near}?`;

@@ -1,14 +1,16 @@
 /** Named complete runs. The published ones (spec 5.2) need a GPU; the others suit two CPU cores. */
 import {
   type LanguageModelConfig,
+  type LanguageModelTrainingConfig,
   parseConfig,
   type TrainingConfig,
   trainingSchema,
 } from '@transformer-ls/formats';
 import { type PresetName, preset, unknownName } from '../models/language-model/presets.js';
+import { lraRecipes } from './lra-recipes.js';
 
-/** A field of `TrainingConfig` that is not named here has the schema's default. */
-type Settings = Omit<Partial<TrainingConfig>, 'optimizer' | 'schedule' | 'data'> & {
+/** A field that is not named here has the schema's default. */
+type Settings = Omit<Partial<LanguageModelTrainingConfig>, 'optimizer' | 'schedule' | 'data'> & {
   readonly model: LanguageModelConfig;
   readonly data: { readonly name: string };
   readonly optimizer: Partial<TrainingConfig['optimizer']>;
@@ -185,13 +187,25 @@ const forCpu: Record<string, Settings> = {
   'text/small': { ...cpu('small', 'text'), maxSeconds: 900 },
 };
 
-export const recipeNames: readonly string[] = [...Object.keys(published), ...Object.keys(forCpu)];
+export const recipeNames: readonly string[] = [
+  ...Object.keys(published),
+  ...Object.keys(forCpu),
+  ...Object.keys(lraRecipes),
+];
 
 /** The complete configuration of a recipe. Throws ConfigError for a name that does not exist, with the nearest one. */
 export function recipe(name: string): TrainingConfig {
   if (!recipeNames.includes(name)) throw unknownName('recipe', name, recipeNames);
+  const unlimited = { maxSteps: null, maxTokens: null, maxSeconds: null };
+  const classifier = lraRecipes[name];
+  if (classifier !== undefined)
+    return parseConfig(trainingSchema, {
+      kind: 'classifier-training',
+      recipe: name,
+      ...unlimited,
+      ...classifier,
+    });
   const row = published[name];
   const settings = row === undefined ? forCpu[name]! : publishedPhase(row);
-  const unlimited = { maxSteps: null, maxTokens: null, maxSeconds: null };
   return parseConfig(trainingSchema, { kind: 'training', recipe: name, ...unlimited, ...settings });
 }

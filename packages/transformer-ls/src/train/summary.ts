@@ -1,23 +1,18 @@
 /** What a run leaves for people: curves as SVG, summary.json, results.md. */
 import { cpus, totalmem } from 'node:os';
-import type { MetricsRecord, TrainingConfig } from '@transformer-ls/formats';
+import { type MetricsRecord, qualityOf, type TrainingConfig } from '@transformer-ls/formats';
 import { buildInfo, getNumThreads } from '@transformer-ls/torch';
 import { type CurveAxis, type CurveQuantity, trainingCurve } from '../charts/curves.js';
 import { formatCount, formatDuration, formatInteger } from '../cli/format.js';
-import type { ByteCorpus } from '../data/byte-corpus.js';
-import { corpusDescriptor } from '../data/corpora.js';
 import { type JsonObject, writeJson } from '../run/json.js';
 import type { RunFolder } from '../run/run-folder.js';
+import type { DataDescription } from './parts.js';
+import type { TrainingTask } from './task.js';
 import type { TrainingResult } from './trainer.js';
 
 /** More training records than this say nothing more in a picture. */
 const MOST_POINTS = 4096;
-const CURVES: readonly [CurveQuantity, CurveAxis][] = [
-  ['loss', 'tokens'],
-  ['loss', 'seconds'],
-  ['bpc', 'tokens'],
-  ['bpc', 'seconds'],
-];
+const AXES: readonly CurveAxis[] = ['tokens', 'seconds'];
 
 export class RunSummary {
   private readonly measured: MetricsRecord[] = [];
@@ -27,8 +22,8 @@ export class RunSummary {
   constructor(
     private readonly config: TrainingConfig,
     private readonly folder: RunFolder,
-    private readonly corpus: ByteCorpus,
-    private readonly parameters: number,
+    private readonly data: DataDescription,
+    private readonly task: TrainingTask,
   ) {
     for (const record of folder.log.earlier) this.add(record);
   }
@@ -47,10 +42,15 @@ export class RunSummary {
     await this.folder.writeText('summary.json', writeJson(summary));
     await this.folder.writeText('results.md', this.report(result));
     const records = [...this.trained, ...this.measured].sort((a, b) => a.step - b.step);
-    for (const [quantity, axis] of CURVES) {
+    for (const [quantity, axis] of this.curves()) {
       const svg = trainingCurve(records, { name: this.config.recipe, quantity, axis });
       await this.folder.writeText(`curve-${quantity}-${axis}.svg`, svg);
     }
+  }
+
+  private curves(): [CurveQuantity, CurveAxis][] {
+    const quantities: readonly CurveQuantity[] = ['loss', this.task.measures];
+    return quantities.flatMap((quantity) => AXES.map((axis): [CurveQuantity, CurveAxis] => [quantity, axis]));
   }
 
   private summary({ end, step, tokens, seconds, best }: TrainingResult): JsonObject {
@@ -63,35 +63,35 @@ export class RunSummary {
       seconds,
       tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
       best: best === null ? null : { ...best },
-      parameters: this.parameters,
-      corpus: { name: this.corpus.name, sha256: this.corpus.fingerprint ?? null },
+      parameters: this.task.model.countParameters(),
+      corpus: { name: this.data.name, sha256: this.data.sha256 },
       hardware: hardware(this.config.device),
       config: { ...this.config, model: { ...this.config.model } },
     };
   }
 
   private report({ end, step, tokens, seconds, best }: TrainingResult): string {
-    const { config, corpus, parameters } = this;
+    const { config, data, task } = this;
     const machine = hardware(config.device);
     const speed = seconds > 0 ? Math.round(tokens / seconds) : 0;
     const rows = [
       [
-        'best bits per character, validation',
-        best === null ? '--' : `${best.bpc.toFixed(4)} (step ${best.step})`,
+        `best ${task.measures === 'bpc' ? 'bits per character' : 'accuracy'}, validation`,
+        best === null ? '--' : `${qualityOf(best).value.toFixed(4)} (step ${best.step})`,
       ],
       ['state', end === 'complete' ? 'complete' : 'stopped, can be resumed'],
-      ['parameters', formatInteger(parameters)],
+      ['parameters', formatInteger(task.model.countParameters())],
       ['steps', formatInteger(step)],
       ['tokens', `${formatInteger(tokens)} (${formatCount(tokens)})`],
       ['time, evaluations and checkpoints included', formatDuration(seconds)],
       ['tokens per second over that time', formatInteger(speed)],
-      ['corpus', `${corpus.name}, SHA-256 ${corpus.fingerprint ?? 'unknown'}`],
+      ['data', `${data.name}, SHA-256 ${data.sha256 ?? 'unknown'}`],
       ['hardware', `${machine.cpu}, ${machine.threads} threads, ${machine.device}`],
       ['libtorch', `${machine.libtorch}, ${machine.blas}`],
       ['date', new Date().toISOString().slice(0, 10)],
     ];
     const table = rows.map(([name, value]) => `| ${name} | ${value} |`).join('\n');
-    const curves = CURVES.map(
+    const curves = this.curves().map(
       ([quantity, axis]) => `![${quantity} over ${axis}](curve-${quantity}-${axis}.svg)`,
     );
     return `# ${config.recipe}
@@ -100,7 +100,7 @@ export class RunSummary {
 | - | - |
 ${table}
 
-${corpusDescriptor(corpus.name).notToBeReportedAs}
+${data.caution}
 The settings are in config.json; the validation part chose the checkpoint, so report the test part:
 \`npx transformer-ls evaluate\` on this folder.
 

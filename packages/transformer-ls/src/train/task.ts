@@ -8,6 +8,8 @@ export interface MicroBatch {
   readonly loss: Tensor;
   /** Tokens trained on. */
   readonly tokens: number;
+  /** Share of the examples that got their class; null where nothing is classified. */
+  readonly accuracy: number | null;
   /** Adds the gradients of a multiple of the loss to the parameters. To be called once. */
   backward(scaledLoss: Tensor): void;
 }
@@ -19,6 +21,8 @@ export interface Evaluation {
   readonly loss: number;
   /** Predicted tokens or examples. */
   readonly tokens: number;
+  /** Share of the examples that got their class; null where nothing is classified. */
+  readonly accuracy: number | null;
 }
 
 /** What a task must carry over a stop, besides the weights. */
@@ -29,6 +33,8 @@ export interface TaskState {
 
 export interface TrainingTask {
   readonly model: Module;
+  /** What the loss is the logarithm of: predicted bytes have bits per character, classes an accuracy. */
+  readonly measures: 'bpc' | 'accuracy';
   /** Whether a parameter takes part in weight decay. */
   decays(name: string, parameter: Tensor): boolean;
   /** The next micro-batch; the data position moves on. Runs inside a scope: what must outlive it is kept. */

@@ -21,7 +21,8 @@ export class TrainingError extends Error {
 export interface BestEvaluation {
   readonly step: number;
   readonly loss: number;
-  readonly bpc: number;
+  readonly bpc: number | null;
+  readonly accuracy: number | null;
 }
 
 /** What a trainer counts; all of it survives a stop. */
@@ -105,7 +106,7 @@ export class Trainer {
     const started = performance.now();
     const settings = scheduledSettings(config, this.used());
     const { scale } = precision.lossScale;
-    const { loss, tokens } = this.accumulate(scale);
+    const { loss, tokens, accuracy } = this.accumulate(scale);
     const gradNorm =
       clipGradNorm(this.parameters, (config.clipNorm ?? Number.POSITIVE_INFINITY) * scale) / scale;
     this.counters.step += 1;
@@ -126,7 +127,8 @@ export class Trainer {
       step: this.counters.step,
       tokens: this.counters.tokens,
       loss,
-      bpc: loss / Math.LN2,
+      bpc: this.bpcOf(loss),
+      accuracy,
       learningRate: settings.learningRate,
       gradNorm,
       tokensPerSecond: tokens / ((performance.now() - started) / 1000),
@@ -138,13 +140,13 @@ export class Trainer {
   /** Evaluates, and keeps the weights where they are the best so far. */
   async evaluate(): Promise<EvaluationRecord> {
     const started = performance.now();
-    const { split, loss, tokens } = await this.options.task.evaluate();
-    const { step, best: before } = this.counters;
-    const bpc = loss / Math.LN2;
-    const best = loss < (before?.loss ?? Number.POSITIVE_INFINITY);
-    if (best) this.counters.best = { step, loss, bpc };
+    const { split, tokens, ...measured } = await this.options.task.evaluate();
+    const { step } = this.counters;
+    const found: BestEvaluation = { step, ...measured, bpc: this.bpcOf(measured.loss) };
+    const best = isBetter(found, this.counters.best);
+    if (best) this.counters.best = found;
     const seconds = (performance.now() - started) / 1000;
-    const record: EvaluationRecord = { type: 'evaluation', step, split, tokens, loss, bpc, seconds, best };
+    const record: EvaluationRecord = { type: 'evaluation', split, tokens, seconds, best, ...found };
     this.report(record);
     this.evaluatedAt = step;
     this.passTime();
@@ -169,19 +171,20 @@ export class Trainer {
   }
 
   /** Adds up the gradients of `gradientAccumulation` micro-batches, times the loss scale; the mean of their losses. */
-  private accumulate(scale: number): { loss: number; tokens: number } {
+  private accumulate(scale: number): { loss: number; tokens: number; accuracy: number | null } {
     const { config, task } = this.options;
     const count = config.gradientAccumulation;
-    let [loss, tokens] = [0, 0];
+    let [loss, tokens, right] = [0, 0, 0];
     for (let index = 0; index < count; index++) {
       scope(() => {
         const microBatch = task.nextMicroBatch();
         microBatch.backward(scale === count ? microBatch.loss : microBatch.loss.mul(scale / count));
         loss += microBatch.loss.item() / count;
         tokens += microBatch.tokens;
+        right += (microBatch.accuracy ?? 0) / count;
       });
     }
-    return { loss, tokens };
+    return { loss, tokens, accuracy: task.measures === 'accuracy' ? right : null };
   }
 
   private skip(loss: number, gradNorm: number): void {
@@ -211,10 +214,21 @@ export class Trainer {
     return { steps, tokens, seconds };
   }
 
+  private bpcOf(loss: number): number | null {
+    return this.options.task.measures === 'bpc' ? loss / Math.LN2 : null;
+  }
+
   private passTime(): number {
     const now = performance.now();
     this.counters.seconds += (now - this.clock) / 1000;
     this.clock = now;
     return this.counters.seconds;
   }
+}
+
+/** By accuracy where there is one, among equals and elsewhere by loss. */
+function isBetter(found: BestEvaluation, before: BestEvaluation | null): boolean {
+  if (before === null) return Number.isFinite(found.loss);
+  const gained = (found.accuracy ?? 0) - (before.accuracy ?? 0);
+  return gained > 0 || (gained === 0 && found.loss < before.loss);
 }

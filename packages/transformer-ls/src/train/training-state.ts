@@ -7,7 +7,7 @@ import { RunFolderError } from '../run/errors.js';
 import { fileSource } from '../run/file-source.js';
 import { isJsonObject, type JsonObject, type JsonValue } from '../run/json.js';
 import { lazyEntryOfTensor, tensorOfEntry } from '../weights/tensor-entries.js';
-import type { Trainer } from './trainer.js';
+import type { BestEvaluation, Trainer } from './trainer.js';
 
 export const MODEL_FILE = 'model.safetensors';
 const OPTIMIZER_FILE = 'optimizer.safetensors';
@@ -61,9 +61,7 @@ export async function restoreTrainer(trainer: Trainer, checkpoint: Checkpoint): 
   await using(read(MEMORY_FILE), (tensors) => task.restore({ tensors, state: taskState as JsonObject }));
   precision.lossScale.restore(numbersOf(lossScale as JsonObject, ['scale', 'goodSteps']));
   Object.assign(trainer.counters, numbersOf(counters as JsonObject, COUNTERS));
-  trainer.counters.best = isJsonObject(best ?? null)
-    ? numbersOf(best as JsonObject, ['step', 'loss', 'bpc'])
-    : null;
+  trainer.counters.best = isJsonObject(best ?? null) ? bestOf(best as JsonObject) : null;
   await using(read(RANDOM_FILE), (tensors) => restoreRandom(tensors, config.device));
 }
 
@@ -80,6 +78,12 @@ function numbersOf<const Name extends string>(
     return [name, value];
   });
   return Object.fromEntries(pairs) as Record<Name, number>;
+}
+
+function bestOf(best: JsonObject): BestEvaluation {
+  const { bpc, accuracy } = best;
+  const optional = (value: JsonValue | undefined) => (typeof value === 'number' ? value : null);
+  return { ...numbersOf(best, ['step', 'loss']), bpc: optional(bpc), accuracy: optional(accuracy) };
 }
 
 /** Elements are copied when their turn to be written comes, so that one tensor at a time is held twice. */

@@ -12,7 +12,7 @@ import { type JsonObject, writeJson } from '../run/json.js';
 import { CONFIG_NAME, createRun, type RunFolder, readRunConfig, resumeRun } from '../run/run-folder.js';
 import { loadInitialWeights } from './initial-weights.js';
 import { withOverrides } from './overrides.js';
-import { buildParts, type DataPlaces, type Parts } from './parts.js';
+import { buildParts, type DataPlaces } from './parts.js';
 import { RunSummary } from './summary.js';
 import { Trainer, type TrainingResult } from './trainer.js';
 import { restoreTrainer } from './training-state.js';
@@ -63,7 +63,7 @@ export async function openTraining(request: TrainingRequest, observer: TrainingO
     const parts = await buildParts(config, request.data, observer.prepare);
     if (config.initialWeights !== null) await loadInitialWeights(parts.task.model, config.initialWeights);
     const folder = await createRun(request.folder, asJson(config), folderOptions(config, observer));
-    if (parts.dictionary !== null) await folder.writeText('dict.txt', parts.dictionary.toText());
+    for (const [name, text] of parts.companions) await folder.writeText(name, text);
     return assemble(config, parts, folder, observer);
   }
   return resume(request.folder, request.data, request.overrides, observer);
@@ -71,7 +71,7 @@ export async function openTraining(request: TrainingRequest, observer: TrainingO
 
 /** What a run cannot change once it has begun: its checkpoints would not fit, or it would be another run. */
 const FIXED_SETTINGS =
-  /^(model\..*|segmentLength|batchSize|seed|initialWeights|data\.name|optimizer\.(?!learningRate$).*)$/;
+  /^(model\..*|segmentLength|documentLength|batchSize|seed|initialWeights|data\.(?!path$).*|optimizer\.(?!learningRate$).*)$/;
 
 async function resume(
   path: string,
@@ -103,11 +103,11 @@ async function resume(
 
 function assemble(
   config: TrainingConfig,
-  { task, precision, train, valid }: Parts,
+  { task, precision, data, close }: Awaited<ReturnType<typeof buildParts>>,
   folder: RunFolder,
   observer: TrainingObserver,
 ): Training {
-  const summary = new RunSummary(config, folder, train, task.model.countParameters());
+  const summary = new RunSummary(config, folder, data, task);
   let stopAsked = () => false;
   const trainer = new Trainer({
     config,
@@ -134,8 +134,7 @@ function assemble(
       return result;
     },
     close: async () => {
-      train.close();
-      valid.close();
+      close();
       await folder.close();
     },
   };

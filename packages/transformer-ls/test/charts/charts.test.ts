@@ -198,6 +198,7 @@ describe('trainingCurve', () => {
     const base = {
       loss: bpc * Math.LN2,
       bpc,
+      accuracy: null,
       learningRate: 0.001,
       gradNorm: null,
       tokensPerSecond: 1000,
@@ -213,6 +214,7 @@ describe('trainingCurve', () => {
       tokens: 1,
       loss: bpc * Math.LN2,
       bpc,
+      accuracy: null,
       seconds: 1,
       best: true,
     };

@@ -41,7 +41,7 @@ it('TRANSFORMER_LS_DATA and --data-folder say where to', () => {
 
 it.each([
   ['a name that does not exist', ['enwik'], "did you mean 'enwik8'?"],
-  ['no name', [], "missing required argument 'corpus'"],
+  ['no name', [], "missing required argument 'data'"],
   ['text without --from', ['text'], 'text: pass --from <file or folder of text>'],
   [
     'a file that is something else',

@@ -18,6 +18,7 @@ const train: TrainRecord = {
   tokens: 2_527_232,
   loss: 1.6083,
   bpc: 2.3203,
+  accuracy: null,
   learningRate: 0.001,
   gradNorm: 0.85,
   tokensPerSecond: 8192,
@@ -32,6 +33,7 @@ const evaluation: EvaluationRecord = {
   tokens: 5000,
   loss: 1.615,
   bpc: 2.33,
+  accuracy: null,
   seconds: 3,
   best: true,
 };
@@ -40,7 +42,7 @@ const state: ProgressState = {
   info: { title: 'wikipedia-small in runs/first', goals: { steps: 3000, seconds: 900 } },
   train,
   evaluation,
-  bestBpc: 2.31,
+  best: 2.31,
   history: [7.97, 5.5, 4.1, 3.4, 2.9, 2.6, 2.45, 2.312],
   seconds: 309,
 };
@@ -76,7 +78,7 @@ describe('renderFrame', () => {
       ...state,
       train: undefined,
       evaluation: undefined,
-      bestBpc: undefined,
+      best: undefined,
       history: [],
       seconds: 0,
     };

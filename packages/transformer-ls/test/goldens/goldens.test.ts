@@ -9,7 +9,7 @@ import { goldenPaths, runGolden } from '../../src/goldens/run.js';
 const own = fileURLToPath(new URL('../../fixtures/goldens', import.meta.url));
 const baseName = (path: string) => path.split('/').at(-1);
 
-describe('the causal golden files of the project', () => {
+describe('the golden files of the project', () => {
   it.each(goldenPaths([own]).map((path) => [baseName(path), path]))('%s', (_, path) => {
     expect(runGolden(path!)).toMatchObject({ status: 'pass', problems: [] });
   });

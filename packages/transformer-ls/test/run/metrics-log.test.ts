@@ -30,7 +30,7 @@ afterEach(async () => {
 
 function train(step: number): TrainRecord {
   const rates = { learningRate: 0.5, gradNorm: null, tokensPerSecond: 10, seconds: step, memoryBytes: 1 };
-  return { type: 'train', step, tokens: step * 10, loss: Number.NaN, bpc: 3, ...rates };
+  return { type: 'train', step, tokens: step * 10, loss: Number.NaN, bpc: 3, accuracy: null, ...rates };
 }
 
 const scalars = {
@@ -88,6 +88,7 @@ describe('the log', () => {
       tokens: 1,
       loss: 1,
       bpc: 2,
+      accuracy: null,
       seconds: 1,
       best: true,
     });

@@ -36,7 +36,7 @@ async function messageOf(work: Promise<unknown>): Promise<string> {
 
 function train(step: number): TrainRecord {
   const rates = { learningRate: 0.001, gradNorm: 1, tokensPerSecond: 10, seconds: step, memoryBytes: 1 };
-  return { type: 'train', step, tokens: step * 10, loss: 2, bpc: 3, ...rates };
+  return { type: 'train', step, tokens: step * 10, loss: 2, bpc: 3, accuracy: null, ...rates };
 }
 
 describe('a run', () => {

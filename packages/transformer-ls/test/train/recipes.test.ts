@@ -47,6 +47,12 @@ describe('recipes', () => {
       'embedded/quickstart',
       'embedded/debug',
       'text/small',
+      'lra/listops',
+      'lra/listops-best',
+      'lra/text',
+      'lra/text-best',
+      'lra/retrieval',
+      'lra/retrieval-best',
     ]);
   });
 

@@ -1,9 +1,8 @@
 // A model and a text so small that a step takes milliseconds.
 import {
-  type LanguageModelConfig,
+  type LanguageModelTrainingConfig,
+  languageModelTrainingSchema,
   parseConfig,
-  type TrainingConfig,
-  trainingSchema,
 } from '@transformer-ls/formats';
 import { manualSeed } from '@transformer-ls/torch';
 import { onTestFinished } from 'vitest';
@@ -29,8 +28,8 @@ export const smallModel = {
   memoryLength: 32,
 };
 
-export function smallConfig(changes: object = {}, model: object = {}): TrainingConfig {
-  return parseConfig(trainingSchema, {
+export function smallConfig(changes: object = {}, model: object = {}): LanguageModelTrainingConfig {
+  return parseConfig(languageModelTrainingSchema, {
     kind: 'training',
     recipe: 'test',
     model: { ...smallModel, ...model },
@@ -50,9 +49,9 @@ export function smallConfig(changes: object = {}, model: object = {}): TrainingC
   });
 }
 
-export function smallTask(config: TrainingConfig, bytes = 4000): LanguageModelTask {
+export function smallTask(config: LanguageModelTrainingConfig, bytes = 4000): LanguageModelTask {
   manualSeed(config.seed);
-  const model = createLanguageModel(config.model as LanguageModelConfig);
+  const model = createLanguageModel(config.model);
   const corpus = (split: 'train' | 'valid') =>
     syntheticCorpus('pattern', split, { bytes, seed: 0, distance: 20 });
   const precision = new Precision(config.precision, config.device);
@@ -69,7 +68,7 @@ export interface SmallTrainer {
 
 /** A trainer on a run folder of its own; `wrap` may change the task. */
 export async function smallTrainer(
-  config: TrainingConfig,
+  config: LanguageModelTrainingConfig,
   changes: Partial<TrainerOptions> = {},
 ): Promise<SmallTrainer> {
   const folder = await createRun(`${scratchFolder()}/run`, { ...config }, { onProblem: throwLine });

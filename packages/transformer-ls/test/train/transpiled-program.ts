@@ -19,11 +19,18 @@ export function transpileProgram(folder: string): string {
   writeFileSync(join(ours, 'torch/package.json'), manifest('./src/index.js'));
   // Linked, not copied: it looks for the built bridge beside itself.
   symlinkSync(join(packages, 'torch/scripts'), join(ours, 'torch/scripts'));
-  for (const name of ['commander', 'yauzl']) symlinkSync(join(installed, name), join(modules, name));
+  for (const name of dependencies()) symlinkSync(join(installed, name), join(modules, name));
   const program = join(folder, 'transformer-ls');
   transpile(join(packages, 'transformer-ls/src'), join(program, 'dist'));
   cpSync(join(packages, 'transformer-ls/package.json'), join(program, 'package.json'));
   return join(program, 'dist/cli');
+}
+
+/** The packages of others that the program needs. */
+function dependencies(): string[] {
+  const text = readFileSync(join(packages, 'transformer-ls/package.json'), 'utf8');
+  const { dependencies: named } = JSON.parse(text) as { dependencies: Record<string, string> };
+  return Object.keys(named).filter((name) => !name.startsWith('@transformer-ls/'));
 }
 
 function manifest(main: string): string {

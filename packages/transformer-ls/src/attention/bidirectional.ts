@@ -1,0 +1,227 @@
+/**
+ * Bidirectional long-short attention, composed from plain operators (spec 2.2): a segment's queries see the segment and E
+ * tokens on either side of it, and R vectors per head that the whole sequence is compressed to, under one softmax.
+ *
+ * Shape letters: B batch, L length, D width, N heads, H = D/N, R rank, W window, E reach beyond a segment, G segments,
+ * Y = W+2E keys of a segment, C compressed keys (R, and the class token's).
+ */
+import {
+  ArgumentError,
+  cat,
+  dropout,
+  empty,
+  init,
+  LayerNorm,
+  Linear,
+  Module,
+  operator,
+  type Tensor,
+} from '@transformer-ls/torch';
+import { mergeHeads, splitHeads } from './heads.js';
+import { jointSoftmax } from './joint-softmax.js';
+import { lowest, type SequenceAttention } from './sequence-attention.js';
+import {
+  hiddenTileKeys,
+  pool,
+  segmentTiling,
+  type Tiling,
+  tileKeys,
+  tileQueries,
+  untileQueries,
+} from './windows.js';
+
+const conv2d = operator('aten::conv2d');
+
+export interface BidirectionalAttentionConfig {
+  modelDim: number;
+  heads: number;
+  /** 0: no window, unless the rank is 0 too: then each token sees itself. */
+  windowSize: number;
+  /** 0: only the window. */
+  projectionRank: number;
+  /** Odd length of a convolution of the values that is added to the output; null: none. */
+  convolutionSize: number | null;
+  attentionDropout: number;
+  /** reference: the length must be a multiple of the window, as published. */
+  mode: 'consistent' | 'reference';
+}
+
+/** Under the published names, which say the reverse of the paper: `dual_ln_l` is the window's norm (quirk 1). */
+export class BidirectionalAttention extends Module implements SequenceAttention {
+  readonly takesClassToken = true;
+  readonly W_q: Linear;
+  readonly W_k: Linear;
+  readonly W_v: Linear;
+  readonly W_o: Linear;
+  /** D → N*R logits of the weights by which the sequence is compressed; absent where the rank is 0. */
+  readonly dconv_fc: Linear | null;
+  /** Norm of the compressed keys and values. */
+  readonly dual_ln_s: LayerNorm;
+  /** Norm of all keys and values, before they are seen or compressed. */
+  readonly dual_ln_l: LayerNorm;
+  private readonly conv: Convolution | null;
+
+  constructor(readonly config: BidirectionalAttentionConfig) {
+    super();
+    const { modelDim: D, heads: N, projectionRank: R, convolutionSize } = config;
+    const square = () => new Linear({ inFeatures: D, outFeatures: D });
+    this.W_q = this.child('W_q', square());
+    this.W_k = this.child('W_k', square());
+    this.W_v = this.child('W_v', square());
+    this.W_o = this.child('W_o', square());
+    this.dconv_fc = R > 0 ? this.child('dconv_fc', new Linear({ inFeatures: D, outFeatures: N * R })) : null;
+    this.dual_ln_s = this.child('dual_ln_s', new LayerNorm({ dim: D }));
+    this.dual_ln_l = this.child('dual_ln_l', new LayerNorm({ dim: D }));
+    this.conv = convolutionSize === null ? null : this.child('conv', new Convolution(N, convolutionSize));
+  }
+
+  /** See `SequenceAttention`. With neither window nor compressed keys a class token is needed. */
+  forward(x: Tensor, mask: Tensor | null, classToken: Tensor | null = null): Tensor {
+    const tiling = this.segments(x.size(1));
+    const padding = mask === null ? null : mask.logicalNot(); // (B, L)
+    const query = this.query(x); // (N, B, L, H)
+    const keys = this.dual_ln_l.forward(this.W_k.forward(x)); // (B, L, D)
+    const values = this.dual_ln_l.forward(this.W_v.forward(x));
+    const first = classToken === null ? null : this.classParts(classToken);
+    const compressed = this.compress(x, keys, values, padding, first);
+
+    const attended = this.attend(query, keys, values, padding, compressed, tiling);
+    const tokens = padding === null ? attended : attended.maskedFill(padding.unsqueeze(-1), 0);
+    const convolved = this.conv === null ? tokens : tokens.add(this.convolve(this.conv, values, padding));
+    if (first === null) return this.W_o.forward(mergeHeads(convolved));
+    return this.W_o.forward(mergeHeads(cat([classResult(first, tokens, padding), convolved], 2)));
+  }
+
+  private segments(L: number): Tiling | null {
+    const { windowSize: W, projectionRank: R, mode } = this.config;
+    if (W === 0) return R > 0 ? null : segmentTiling(L, 1, 0);
+    if (mode === 'reference' && L % W !== 0)
+      throw new ArgumentError(`expected a length that is a multiple of the window size ${W}, received ${L}`);
+    return segmentTiling(L, W, Math.max(1, Math.floor(W / 2)));
+  }
+
+  private query(x: Tensor): Tensor {
+    const { modelDim, heads } = this.config;
+    return splitHeads(this.W_q.forward(x), heads).mul(1 / Math.sqrt(modelDim / heads));
+  }
+
+  /** The class token's own query, key and value, (N, B, 1, H) each: they skip `dual_ln_l` (quirk 4). */
+  private classParts(classToken: Tensor): ClassParts {
+    const { heads: N } = this.config;
+    const key = this.W_k.forward(classToken);
+    const value = this.W_v.forward(classToken);
+    return { query: this.query(classToken), key, value, heads: N };
+  }
+
+  /** Normalised compressed keys and values, (N, B, C, H) each, the class token's first; null where there are none. */
+  private compress(
+    x: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    padding: Tensor | null,
+    first: ClassParts | null,
+  ): { keys: Tensor; values: Tensor } | null {
+    const { heads: N } = this.config;
+    const weights = this.dconv_fc === null ? null : projectionWeights(this.dconv_fc.forward(x), N, padding);
+    if (weights === null && first === null) return null;
+    const finish = (tokens: Tensor, own: Tensor | undefined) => {
+      const pooled = weights === null ? [] : [mergeHeads(weights.matmul(splitHeads(tokens, N)))]; // (B, R, D)
+      const all = [...(own === undefined ? [] : [own]), ...pooled];
+      return splitHeads(this.dual_ln_s.forward(all.length === 1 ? all[0]! : cat(all, 1)), N);
+    };
+    return { keys: finish(keys, first?.key), values: finish(values, first?.value) };
+  }
+
+  /** (N, B, L, H): what each token takes from its window and from the compressed values. */
+  private attend(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    padding: Tensor | null,
+    compressed: { keys: Tensor; values: Tensor } | null,
+    tiling: Tiling | null,
+  ): Tensor {
+    const { heads: N } = this.config;
+    const toCompressed = compressed === null ? null : query.matmul(compressed.keys.transpose(-1, -2)); // (N, B, L, C)
+    if (tiling === null)
+      return this.drop((toCompressed as Tensor).softmax(-1)).matmul(
+        (compressed as { values: Tensor }).values,
+      );
+    const E = (tiling.window - 1) / 2;
+    const around = (tokens: Tensor) => tileKeys(E > 0 ? tokens.pad([0, 0, E, E]) : tokens, N, tiling); // (N, B, G, Y, H)
+    const hidden = hiddenTileKeys(query, padding, tiling);
+    const scores = tileQueries(query, tiling).matmul(around(keys).transpose(-1, -2));
+    const toWindow = scores.maskedFill(hidden, lowest(scores)); // (N, B, G, W, Y)
+    if (toCompressed === null || compressed === null)
+      return untileQueries(this.drop(toWindow.softmax(-1)).matmul(around(values)), tiling);
+    const [long, short] = jointSoftmax(tileQueries(toCompressed, tiling), toWindow);
+    const fromWindow = this.drop(short).matmul(around(values));
+    return untileQueries(fromWindow.add(pool(this.drop(long), compressed.values)), tiling);
+  }
+
+  private drop(weights: Tensor): Tensor {
+    return dropout(weights, this.config.attentionDropout, this.training);
+  }
+
+  /** (N, B, L, H). As published it reaches padding rows too; in consistent mode these stay 0. */
+  private convolve(conv: Convolution, values: Tensor, padding: Tensor | null): Tensor {
+    const real = padding === null ? values : values.maskedFill(padding.unsqueeze(-1), 0);
+    const convolved = conv.forward(splitHeads(real, this.config.heads));
+    if (padding === null || this.config.mode === 'reference') return convolved;
+    return convolved.maskedFill(padding.unsqueeze(-1), 0);
+  }
+}
+
+interface ClassParts {
+  readonly query: Tensor;
+  /** (B, 1, D) */
+  readonly key: Tensor;
+  readonly value: Tensor;
+  readonly heads: number;
+}
+
+/** Logits (B, L, N*R) → weights (N, B, R, L) that sum to 1 over the sequence, 0 at padding. */
+function projectionWeights(logits: Tensor, heads: number, padding: Tensor | null): Tensor {
+  const [B, L, slots] = logits.shape as [number, number, number];
+  const masked = padding === null ? logits : logits.maskedFill(padding.unsqueeze(-1), lowest(logits));
+  return masked
+    .softmax(1)
+    .reshape([B, L, heads, slots / heads])
+    .permute([2, 0, 3, 1]);
+}
+
+/**
+ * What the class token takes: it sees itself, and the *results* of the tokens as their keys and values (spec 2.2 step 9).
+ *
+ * @param tokens (N, B, L, H)
+ * @returns (N, B, 1, H)
+ */
+function classResult(first: ClassParts, tokens: Tensor, padding: Tensor | null): Tensor {
+  const { query, heads } = first;
+  const [key, value] = [splitHeads(first.key, heads), splitHeads(first.value, heads)];
+  const toTokens = query.matmul(tokens.transpose(-1, -2)); // (N, B, 1, L)
+  const visible =
+    padding === null ? toTokens : toTokens.maskedFill(padding.unsqueeze(1), Number.NEGATIVE_INFINITY); // itself it always sees
+  const [toItself, toOthers] = jointSoftmax(query.mul(key).sum(-1, true), visible);
+  return toItself.mul(value).add(toOthers.matmul(tokens));
+}
+
+/** One kernel per head along the sequence, shared by the head's components; starts at 0 (spec 2.4). */
+class Convolution extends Module {
+  /** (N, 1, k, 1) */
+  readonly weight: Tensor;
+
+  constructor(heads: number, size: number) {
+    super();
+    if (size % 2 !== 1)
+      throw new ArgumentError(`expected an odd convolution size, which keeps the length, received ${size}`);
+    this.weight = this.parameter('weight', init.zeros_(empty([heads, 1, size, 1])));
+  }
+
+  /** (N, B, L, H) → (N, B, L, H). */
+  forward(x: Tensor): Tensor {
+    const [heads, , size] = this.weight.shape as [number, number, number, number];
+    const half = (size - 1) / 2;
+    return conv2d(x.transpose(0, 1), this.weight, null, [1, 1], [half, 0], [1, 1], heads).transpose(0, 1);
+  }
+}

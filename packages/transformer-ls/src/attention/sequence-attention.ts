@@ -1,0 +1,26 @@
+/**
+ * What every attention over a whole sequence has in common: long-short attention and the mechanisms it is compared with.
+ *
+ * Shape letters: B batch, L length, D width.
+ */
+import type { Module, Tensor } from '@transformer-ls/torch';
+
+/** Attention of all tokens of a sequence to one another, in both directions. */
+export interface SequenceAttention extends Module {
+  /**
+   * @param x (B, L, D)
+   * @param mask (B, L) bool, true = a token, false = padding; null: no padding. Padding changes no token's result, and a row
+   *   of padding only gives finite numbers, forward and backward
+   * @param classToken (B, 1, D), where the mechanism has a way to attend with one (`takesClassToken`); null: none
+   * @returns (B, L, D), or (B, 1+L, D) with the class token's result first
+   */
+  forward(x: Tensor, mask: Tensor | null, classToken?: Tensor | null): Tensor;
+
+  readonly takesClassToken: boolean;
+}
+
+/** The lowest number of the type: as a score it weighs nothing beside any other, and alone it does not become NaN. */
+export function lowest(x: Tensor): number {
+  if (x.dtype === 'float16') return -65504;
+  return x.dtype === 'float64' ? -Number.MAX_VALUE : -3.4028234663852886e38;
+}

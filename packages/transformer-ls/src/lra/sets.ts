@@ -1,0 +1,253 @@
+/** The sets of Long Range Arena: what each is, where its raw files come from, and how they become examples. */
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { closestName } from '@transformer-ls/formats';
+import { DataError } from '../data/errors.js';
+import { type ExampleSetDescription, type ExampleSetWriter, type Split, splits } from './example-set.js';
+import { readIdx } from './idx.js';
+import { fieldsOf, linesOf } from './lines.js';
+import { generateListOps, listOpsVocabulary, parseListOps, withoutBrackets } from './listops.js';
+import { generatePathfinder, pathfinderShapes } from './pathfinder.js';
+import { Random } from './random.js';
+import { pairsOfIds, pairsOfTable, readDocuments } from './retrieval.js';
+import { type Review, reviewsOfArchive, reviewsOfFolder, reviewsOfTable } from './reviews.js';
+
+/** What a set is made from. */
+export interface SetSource {
+  /** File or folder of raw data; undefined where there is none. */
+  readonly from: string | undefined;
+  /** Of generated examples, and of what is held out. */
+  readonly seed: number;
+  /** Examples to generate for training; null: as many as published. */
+  readonly examples: number | null;
+  /** Called between examples: reports, and throws to stop. */
+  readonly tick: (done: number, total: number | undefined) => void;
+}
+
+export interface SetDefinition {
+  readonly name: string;
+  /** One line for a list. */
+  readonly title: string;
+  readonly description: Pick<ExampleSetDescription, 'inputs' | 'classes' | 'vocabulary' | 'validFrom'>;
+  /** Tokens of a document that are used, and that the published models are made for. */
+  readonly documentLength: number;
+  readonly maxLength: number;
+  /** Whether it can be made without raw data. */
+  readonly generated: boolean;
+  /** What `from` must be. */
+  readonly expects: string;
+  /** What results on data of this source must not be reported as. */
+  caution(source: SetSource): string;
+  fill(writer: ExampleSetWriter, source: SetSource): Promise<void>;
+}
+
+const digits = Array.from('0123456789');
+
+const listOps = (brackets: boolean): SetDefinition => ({
+  name: brackets ? 'listops-brackets' : 'listops',
+  title: brackets
+    ? 'listops-brackets: ListOps with the brackets that say where a list ends'
+    : 'listops: nested operations on digits, without brackets as the published pipeline reads them',
+  description: { inputs: 'one', classes: digits, vocabulary: [...listOpsVocabulary], validFrom: 'own' },
+  documentLength: 2000,
+  maxLength: 2048,
+  generated: true,
+  expects:
+    'a folder with basic_train.tsv, basic_val.tsv and basic_test.tsv (.gz or not); parts that it lacks are generated',
+  caution: () => 'Generated with the published distribution; the trees are not those of the published files.',
+  async fill(writer, source) {
+    const published = { train: 96_000, valid: 2000, test: 2000 };
+    for (const split of splits) {
+      const add = (tokens: Uint8Array, label: number) =>
+        writer.addExample(split, [writer.addDocument(brackets ? tokens : withoutBrackets(tokens))], label);
+      const file = source.from && firstFile(source.from, listOpsFiles[split]);
+      if (file !== undefined && file !== '') {
+        for await (const { tokens, label } of listOpsOfTable(file)) {
+          add(tokens, label);
+          source.tick(writer.count(split), undefined);
+        }
+        continue;
+      }
+      const count = split === 'train' ? (source.examples ?? published.train) : published[split];
+      for (let index = 0; writer.count(split) < count; index++) {
+        const { tokens, label } = generateListOps(new Random(source.seed, splits.indexOf(split), index));
+        add(tokens, label);
+        source.tick(writer.count(split), count);
+      }
+    }
+  },
+});
+
+const listOpsFiles: Record<Split, string[]> = {
+  train: ['basic_train.tsv', 'basic_train.tsv.gz'],
+  valid: ['basic_val.tsv', 'basic_val.tsv.gz'],
+  test: ['basic_test.tsv', 'basic_test.tsv.gz'],
+};
+
+/** A table with the header `Source<TAB>Target`; labels are computed anew and must agree. */
+async function* listOpsOfTable(path: string) {
+  let number = 0;
+  const decoder = new TextDecoder();
+  for await (const line of linesOf(path)) {
+    number += 1;
+    const [source, target] = fieldsOf(line, 1).map((field) => decoder.decode(field));
+    if (number === 1 && source === 'Source') continue;
+    try {
+      const example = parseListOps(source!);
+      if (String(example.label) !== target)
+        throw new DataError(`its value is ${example.label}, the label says ${JSON.stringify(target)}`);
+      yield example;
+    } catch (error) {
+      if (error instanceof DataError) throw new DataError(`${path}: line ${number}: ${error.message}`);
+      throw error;
+    }
+  }
+}
+
+/** One in ten training reviews chooses the checkpoint. */
+const HELD_OUT_REVIEWS = 10;
+
+const imdb: SetDefinition = {
+  name: 'imdb',
+  title: 'imdb: film reviews as bytes, negative or positive (the task Text)',
+  description: { inputs: 'one', classes: ['negative', 'positive'], vocabulary: [], validFrom: 'train' },
+  documentLength: 4000,
+  maxLength: 4096,
+  generated: false,
+  expects: 'a folder with imdb.train.tsv.gz and imdb.test.tsv.gz, the folder aclImdb, or aclImdb_v1.tar.gz',
+  caution: () => '',
+  async fill(writer, source) {
+    let index = 0;
+    for await (const { part, label, text } of reviewsOf(source.from!)) {
+      const held = part === 'train' && new Random(source.seed, index).below(HELD_OUT_REVIEWS) === 0;
+      writer.addExample(held ? 'valid' : part, [writer.addDocument(text)], label);
+      index += 1;
+      source.tick(index, 50_000);
+    }
+  },
+};
+
+async function* reviewsOf(from: string): AsyncGenerator<Review> {
+  if (statSync(from).isFile()) return yield* reviewsOfArchive(from);
+  const tables = (['train', 'test'] as const).map((part) => ({
+    part,
+    path: firstFile(from, [`imdb.${part}.tsv.gz`, `imdb.${part}.tsv`]),
+  }));
+  if (tables.every(({ path }) => path === undefined)) return yield* reviewsOfFolder(from);
+  for (const { part, path } of tables) {
+    if (path === undefined) throw new DataError(`${from}: holds no imdb.${part}.tsv.gz`);
+    yield* reviewsOfTable(path, part);
+  }
+}
+
+const aan: SetDefinition = {
+  name: 'aan',
+  title: 'aan: does one paper cite the other, as bytes (the task Retrieval)',
+  description: { inputs: 'two', classes: ['no citation', 'citation'], vocabulary: [], validFrom: 'own' },
+  documentLength: 4000,
+  maxLength: 4096,
+  generated: false,
+  expects:
+    'a folder with new_aan_pairs.{train,eval,test}.tsv, or with aan.documents.jsonl.gz and aan.pairs.{train,val,test}.tsv',
+  caution: ({ from }) =>
+    firstFile(from!, ['new_aan_pairs.train.tsv']) === undefined
+      ? 'Not the published pairs: a substitute of 1,664 papers. Results carry the name aan-substitute.'
+      : '',
+  async fill(writer, source) {
+    const from = source.from!;
+    const documents = firstFile(from, ['aan.documents.jsonl.gz', 'aan.documents.jsonl']);
+    const known = documents === undefined ? undefined : await readDocuments(documents);
+    for (const split of splits) {
+      const [table, ids] = pairFiles[split].map((name) => firstFile(from, [name]));
+      const pairs =
+        table !== undefined ? pairsOfTable(table) : known && ids ? pairsOfIds(ids, known) : undefined;
+      if (pairs === undefined)
+        throw new DataError(`${from}: holds neither ${pairFiles[split].join(' nor ')}`);
+      for await (const { texts, label } of pairs) {
+        const pair = texts.map((text) => writer.addDocument(text.subarray(0, RETRIEVAL_BYTES)));
+        writer.addExample(split, pair, label);
+        source.tick(writer.count(split), undefined);
+      }
+    }
+  },
+};
+
+/** The published pipeline keeps the first 10,000 bytes of a paper (spec 2.6). */
+const RETRIEVAL_BYTES = 10_000;
+
+const pairFiles: Record<Split, [table: string, ids: string]> = {
+  train: ['new_aan_pairs.train.tsv', 'aan.pairs.train.tsv'],
+  valid: ['new_aan_pairs.eval.tsv', 'aan.pairs.val.tsv'],
+  test: ['new_aan_pairs.test.tsv', 'aan.pairs.test.tsv'],
+};
+
+const pathfinder = (side: keyof typeof pathfinderShapes): SetDefinition => ({
+  name: `pathfinder${side}`,
+  title: `pathfinder${side}: are two discs joined by a dashed path, ${side} x ${side} grey pixels${side === 128 ? ' (Path-X)' : ''}`,
+  description: { inputs: 'one', classes: ['apart', 'joined'], vocabulary: [], validFrom: 'own' },
+  documentLength: side * side,
+  maxLength: side * side,
+  generated: true,
+  expects: 'a folder with {train,val,test}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz',
+  caution: ({ from }) =>
+    from === undefined
+      ? 'Drawn by the generator of this project with the published sizes; not the published images.'
+      : 'Images of the original generator, not the published files.',
+  async fill(writer, source) {
+    const published = { train: 160_000, valid: 20_000, test: 20_000 };
+    for (const split of splits) {
+      if (source.from !== undefined) {
+        await addIdx(writer, split, source.from, side * side);
+        continue;
+      }
+      const train = source.examples ?? published.train;
+      const count =
+        split === 'train' ? train : Math.min(published[split], Math.max(1, Math.floor(train / 8)));
+      for (let index = 0; index < count; index++) {
+        const random = new Random(source.seed, side, splits.indexOf(split), index);
+        const { pixels, label } = generatePathfinder(random, pathfinderShapes[side]);
+        writer.addExample(split, [writer.addDocument(pixels)], label);
+        source.tick(index + 1, count);
+      }
+    }
+  },
+});
+
+async function addIdx(writer: ExampleSetWriter, split: Split, folder: string, pixels: number): Promise<void> {
+  const name = split === 'valid' ? 'val' : split;
+  const images = await readIdx(join(folder, `${name}-images-idx3-ubyte.gz`));
+  const labels = await readIdx(join(folder, `${name}-labels-idx1-ubyte.gz`));
+  if (images.length !== labels.length || images.some(({ length }) => length !== pixels))
+    throw new DataError(
+      `${folder}: expected as many labels as images of ${pixels} pixels in the ${name} part`,
+    );
+  images.forEach((image, i) => {
+    writer.addExample(split, [writer.addDocument(image)], labels[i]![0]!);
+  });
+}
+
+export const setDefinitions: readonly SetDefinition[] = [
+  listOps(false),
+  listOps(true),
+  imdb,
+  aan,
+  pathfinder(32),
+  pathfinder(64),
+  pathfinder(128),
+  pathfinder(256),
+];
+
+/** @throws DataError for a name that does not exist, with the nearest one */
+export function setDefinition(name: string): SetDefinition {
+  const found = setDefinitions.find((one) => one.name === name);
+  if (found !== undefined) return found;
+  const names = setDefinitions.map((one) => one.name);
+  const near = closestName(name, names);
+  throw new DataError(
+    `there is no set ${JSON.stringify(name)}, expected one of ${names.join(', ')}${near === undefined ? '' : `; did you mean '${near}'?`}`,
+  );
+}
+
+function firstFile(folder: string, names: readonly string[]): string | undefined {
+  return names.map((name) => join(folder, name)).find((path) => existsSync(path));
+}

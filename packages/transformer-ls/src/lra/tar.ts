@@ -1,0 +1,36 @@
+/** Files inside a tar archive, compressed or not, one after the other. */
+import { Readable } from 'node:stream';
+import { createTarDecoder } from 'modern-tar';
+import { DataError, messageOf, oneLine } from '../data/errors.js';
+import { unpackedBytes } from '../data/unpack.js';
+
+/** Larger files are in none of the archives that are read here. */
+const LARGEST_FILE = 1 << 28;
+
+/**
+ * The regular files whose name `wanted` accepts, in the order of the archive. Nothing is written anywhere, so names cannot do
+ * harm; links and devices are passed over. Throws DataError where the archive is damaged or a file is larger than 256 MiB.
+ */
+export async function* tarFiles(
+  path: string,
+  wanted: (name: string) => boolean,
+): AsyncGenerator<{ name: string; bytes: Uint8Array }> {
+  const chunks = unpackedBytes(path, { maxBytes: Number.MAX_SAFE_INTEGER });
+  const raw = Readable.toWeb(Readable.from(chunks)) as ReadableStream<Uint8Array>;
+  try {
+    for await (const { header, body } of raw.pipeThrough(createTarDecoder({ strict: true }))) {
+      if (header.type !== 'file' || !wanted(header.name)) {
+        await body.cancel();
+        continue;
+      }
+      if (header.size > LARGEST_FILE)
+        throw new DataError(
+          `${path}: ${oneLine(header.name)} has ${header.size} bytes, expected at most ${LARGEST_FILE}`,
+        );
+      yield { name: header.name, bytes: new Uint8Array(await new Response(body).arrayBuffer()) };
+    }
+  } catch (error) {
+    if (error instanceof DataError) throw error;
+    throw new DataError(`${path}: is not a sound tar archive: ${oneLine(messageOf(error))}`);
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Sequence classifiers with the published parameter names (spec 2.9): one document, or two that are compared.
+ *
+ * Shape letters: B batch, L length, D width.
+ */
+import type { ClassifierConfig } from '@transformer-ls/formats';
+import { ArgumentError, cat, Module, type Tensor } from '@transformer-ls/torch';
+import { Encoder, Head } from './encoder.js';
+
+/** Token ids of B sequences, and which of them are tokens. */
+export interface SequenceBatch {
+  /** (B, L) int32 or int64 */
+  readonly ids: Tensor;
+  /** (B, L) bool, true = a token; null: no padding */
+  readonly mask: Tensor | null;
+}
+
+export class SequenceClassifier extends Module {
+  readonly model: Encoder;
+  /** The published name, misspelt there. */
+  readonly seq_classifer: Head;
+
+  /** Starts with random weights drawn from libtorch's generator: call `manualSeed` first for a repeatable start. */
+  constructor(readonly config: ClassifierConfig) {
+    super();
+    const { modelDim, innerDim, classes, inputs } = config;
+    this.model = this.child('model', new Encoder(config));
+    const features = inputs === 'two' ? 4 * modelDim : modelDim;
+    this.seq_classifer = this.child('seq_classifer', new Head(features, innerDim, classes));
+  }
+
+  /** One batch for a classifier of one document, two for one of pairs → logits (B, classes). */
+  forward(...documents: readonly SequenceBatch[]): Tensor {
+    const expected = this.config.inputs === 'two' ? 2 : 1;
+    if (documents.length !== expected)
+      throw new ArgumentError(`expected ${expected} batch(es) of sequences, received ${documents.length}`);
+    const [a, b] = documents.map(({ ids, mask }) => this.model.forward(ids, mask));
+    const features = b === undefined ? a! : cat([a!, b, a!.mul(b), a!.sub(b)], -1);
+    return this.seq_classifer.forward(features);
+  }
+}

@@ -1,0 +1,99 @@
+/** Weights of sequence classifiers: found, checked, loaded. */
+import { join } from 'node:path';
+import {
+  type ClassifierConfig,
+  type ClassifierTrainingConfig,
+  openSafetensors,
+} from '@transformer-ls/formats';
+import { scope } from '@transformer-ls/torch';
+import { fileSource } from '../../run/file-source.js';
+import { fillWeights, openWeights } from '../../weights/load.js';
+import {
+  type FindModelOptions,
+  findModel,
+  type ModelPlace,
+  textOrNothing,
+  WeightsError,
+} from '../../weights/model-place.js';
+import { SequenceClassifier } from './model.js';
+
+/** Names of the classes, one a line, beside the weights or in their run. */
+const CLASSES_NAME = 'classes.txt';
+
+export interface LoadedClassifier extends ModelPlace {
+  readonly config: ClassifierConfig;
+  readonly training: ClassifierTrainingConfig | undefined;
+  /** In evaluation mode, on the CPU. */
+  readonly model: SequenceClassifier;
+  /** Names of the labels; their numbers where no names are kept with the weights. */
+  readonly classes: readonly string[];
+}
+
+/**
+ * Loads a classifier from a run folder, a checkpoint folder, a model folder or a weight file.
+ *
+ * @throws WeightsError, RunFolderError, ConfigError or SafetensorsError in one line
+ */
+export async function loadClassifier(
+  path: string,
+  options: FindModelOptions = {},
+): Promise<LoadedClassifier> {
+  const place = await findModel(path, options);
+  const { config, weightsPath, run } = place;
+  if (config.kind !== 'sequence-classifier')
+    throw new WeightsError(`${path}: is a ${config.kind}, expected a sequence-classifier`);
+  const source = await fileSource(weightsPath);
+  try {
+    const file = await openWeights(weightsPath, () => openSafetensors(source));
+    checkSizes(
+      config,
+      [...file.entries].map(([name, { shape }]) => [name, shape]),
+      weightsPath,
+    );
+    const model = scope(() => new SequenceClassifier(config));
+    await fillWeights(model, file, weightsPath);
+    model.eval();
+    const training = run?.training.kind === 'classifier-training' ? run.training : undefined;
+    return { ...place, config, training, model, classes: await classesOf(place, config) };
+  } finally {
+    await source.close();
+  }
+}
+
+/** What decides how much memory the model takes, before it is built: a configuration that claims too much is found out here. */
+function checkSizes(
+  config: ClassifierConfig,
+  entries: readonly (readonly [name: string, shape: readonly number[]])[],
+  path: string,
+): void {
+  const shapes = new Map(entries);
+  const { vocabularySize, modelDim, innerDim, layers, sharedLayers } = config;
+  const blocks = new Set(
+    [...shapes.keys()].flatMap((name) => /^model\.(transformer\w*)\./.exec(name)?.[1] ?? []),
+  );
+  const wanted = sharedLayers ? 1 : layers;
+  if (blocks.size !== wanted)
+    throw new WeightsError(`${path}: expected weights of ${wanted} blocks, found ${blocks.size}`);
+  const first = sharedLayers ? 'transformer' : 'transformer_0';
+  const positions = shapes.get('model.embeddings.position_embeddings.weight')?.[0] ?? 0;
+  const expected: [string, number[]][] = [
+    ['model.embeddings.word_embeddings.weight', [vocabularySize, modelDim]],
+    [`model.${first}.mlpblock.0.weight`, [innerDim, modelDim]],
+  ];
+  for (const [name, shape] of expected)
+    if (String(shapes.get(name)) !== String(shape))
+      throw new WeightsError(
+        `${path}: ${name}: expected shape [${shape}], found [${shapes.get(name) ?? 'none'}]`,
+      );
+  if (config.maxLength > positions)
+    throw new WeightsError(`${path}: expected ${config.maxLength} positions, found ${positions}`);
+}
+
+async function classesOf(place: ModelPlace, { classes }: ClassifierConfig): Promise<readonly string[]> {
+  const folders = [join(place.weightsPath, '..'), ...(place.run === undefined ? [] : [place.run.path])];
+  for (const folder of folders) {
+    const names = (await textOrNothing(join(folder, CLASSES_NAME)))?.trimEnd().split('\n');
+    if (names !== undefined && names.length === classes) return names;
+  }
+  return Array.from({ length: classes }, (_, label) => String(label));
+}

@@ -1,0 +1,195 @@
+/**
+ * Finding the weights of a model: in a run folder, a checkpoint, a model folder or a file, with the configuration that belongs
+ * to them. Checkpoints are checked against their manifest.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import {
+  type ClassifierConfig,
+  closestName,
+  type LanguageModelConfig,
+  modelSchema,
+  openSafetensors,
+  parseConfigText,
+  type TrainingConfig,
+  trainingSchema,
+} from '@transformer-ls/formats';
+import { readNewestCheckpoint, verifyCheckpoint } from '../run/checkpoint.js';
+import { readSmallFile } from '../run/durable.js';
+import { fileSource } from '../run/file-source.js';
+import { errorCode, nodeFileSystem } from '../run/file-system.js';
+import { MANIFEST_NAME } from '../run/manifest.js';
+import { BEST_NAME, CHECKPOINTS_NAME, CONFIG_NAME } from '../run/run-folder.js';
+import { openWeights } from './load.js';
+import { WeightsError } from './weights-error.js';
+
+export { WeightsError };
+
+/** The file of a checkpoint or model folder that holds the weights. */
+export const WEIGHTS_NAME = 'model.safetensors';
+/** Metadata of a weight file: the model's configuration as JSON, so that the file alone is a whole model. */
+export const CONFIG_KEY = 'model';
+const LARGEST_TEXT = 16 * 1024 * 1024;
+
+export type ModelConfig = LanguageModelConfig | ClassifierConfig;
+
+/** Where the weights of a model lie and what is known of them. */
+export interface ModelPlace {
+  readonly weightsPath: string;
+  readonly config: ModelConfig;
+  /** The run the weights come from, if they lie in one. */
+  readonly run: { readonly path: string; readonly training: TrainingConfig } | undefined;
+  /** Updates done when the weights were saved; undefined outside checkpoints. */
+  readonly step: number | undefined;
+  /** The model folder the weights lie in; undefined for checkpoints and weight files elsewhere. */
+  readonly modelFolder: string | undefined;
+  /** Newer or better checkpoints that did not verify, one line each. */
+  readonly skipped: readonly string[];
+}
+
+export interface FindModelOptions {
+  /** Which checkpoint of a run: the best one so far (default, else the newest), or the newest. */
+  readonly choose?: 'best' | 'newest';
+}
+
+/**
+ * Finds and verifies the weights that a path stands for, of whatever kind of model.
+ *
+ * @throws WeightsError, RunFolderError, ConfigError or SafetensorsError in one line
+ */
+export async function findModel(
+  path: string,
+  { choose = 'best' }: FindModelOptions = {},
+): Promise<ModelPlace> {
+  const kind = await kindOf(path);
+  switch (kind) {
+    case 'run':
+      return placeInRun(path, choose);
+    case 'checkpoint':
+      return placeOfCheckpoint(path);
+    case 'model':
+      return { ...(await placeOfWeights(join(path, WEIGHTS_NAME))), modelFolder: path };
+    case 'file':
+      return placeOfWeights(path);
+  }
+}
+
+type PlaceKind = 'run' | 'checkpoint' | 'model' | 'file';
+
+async function kindOf(path: string): Promise<PlaceKind> {
+  const names = await namesIn(path);
+  if (names === undefined) return 'file';
+  if (names.includes(MANIFEST_NAME)) return 'checkpoint';
+  if (names.includes(CHECKPOINTS_NAME) || names.includes(BEST_NAME)) return 'run';
+  if (names.includes(WEIGHTS_NAME)) return 'model';
+  if (names.includes(CONFIG_NAME))
+    throw new WeightsError(
+      `${path}: no checkpoint has been written here yet (${CONFIG_NAME} is all there is)`,
+    );
+  throw new WeightsError(
+    `${path}: expected a run, checkpoint or model folder, found none of ${CONFIG_NAME}, ${MANIFEST_NAME}, ${WEIGHTS_NAME}`,
+  );
+}
+
+/** Names in a folder; undefined for a file. @throws WeightsError where there is nothing at `path`. */
+async function namesIn(path: string): Promise<string[] | undefined> {
+  try {
+    return (await stat(path)).isDirectory() ? await readdir(path) : undefined;
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'ENOTDIR')
+      throw new WeightsError(`${path}: cannot be read (${errorCode(error) ?? String(error)})`);
+    const whole = resolve(path);
+    const near = closestName(basename(whole), await readdir(dirname(whole)).catch(() => []));
+    const hint = near === undefined ? '' : `; did you mean ${join(dirname(path), near)}?`;
+    throw new WeightsError(`${path}: no such file or folder${hint}`);
+  }
+}
+
+async function placeInRun(path: string, choose: 'best' | 'newest'): Promise<ModelPlace> {
+  const [first, second] = choose === 'best' ? [BEST_NAME, CHECKPOINTS_NAME] : [CHECKPOINTS_NAME, BEST_NAME];
+  const training = await readTraining(path);
+  const skipped: string[] = [];
+  for (const folder of [first, second]) {
+    const found = await readNewestCheckpoint(join(path, folder));
+    skipped.push(...found.skipped.map((one) => `${one.path}: ${one.reason}`));
+    if (found.newest === undefined) continue;
+    const weightsPath = join(found.newest.path, WEIGHTS_NAME);
+    const { step } = found.newest;
+    return {
+      weightsPath,
+      config: training.model,
+      run: { path, training },
+      modelFolder: undefined,
+      step,
+      skipped,
+    };
+  }
+  if (skipped.length === 0) throw new WeightsError(`${path}: no checkpoint has been written here yet`);
+  throw new WeightsError(
+    `${path}: none of its ${skipped.length} checkpoints is whole (${skipped.join('; ')})`,
+  );
+}
+
+async function placeOfCheckpoint(path: string): Promise<ModelPlace> {
+  const { step, files } = await verifyCheckpoint(path);
+  if (!files.includes(WEIGHTS_NAME))
+    throw new WeightsError(`${path}: this checkpoint has no ${WEIGHTS_NAME} (it holds ${files.join(', ')})`);
+  return { ...(await placeOfWeights(join(path, WEIGHTS_NAME))), step };
+}
+
+/** The configuration of a weight file: its own, else that of its folder, else that of the run it lies in. */
+async function placeOfWeights(weightsPath: string): Promise<ModelPlace> {
+  const run = await runAround(weightsPath);
+  const config =
+    (await configInside(weightsPath)) ?? (await configBeside(weightsPath)) ?? run?.training.model;
+  if (config === undefined)
+    throw new WeightsError(
+      `${weightsPath}: expected its configuration inside the file, in ${CONFIG_NAME} beside it, or in the run around it`,
+    );
+  return { weightsPath, config, run, modelFolder: undefined, step: undefined, skipped: [] };
+}
+
+async function configInside(weightsPath: string): Promise<ModelConfig | undefined> {
+  const source = await fileSource(weightsPath);
+  try {
+    const { metadata } = await openWeights(weightsPath, () => openSafetensors(source));
+    const text = metadata[CONFIG_KEY];
+    if (text === undefined) return undefined;
+    return parseConfigText(modelSchema, text, `${weightsPath}: ${CONFIG_KEY}`);
+  } finally {
+    await source.close();
+  }
+}
+
+async function configBeside(weightsPath: string): Promise<ModelConfig | undefined> {
+  const path = join(dirname(weightsPath), CONFIG_NAME);
+  const text = await textOrNothing(path);
+  return text === undefined ? undefined : parseConfigText(modelSchema, text, path);
+}
+
+/** The run of `<run>/checkpoints/step-…/model.safetensors` or `<run>/best/step-…/model.safetensors`. */
+async function runAround(weightsPath: string): Promise<ModelPlace['run']> {
+  const folder = dirname(dirname(resolve(weightsPath)));
+  if (![CHECKPOINTS_NAME, BEST_NAME].includes(basename(folder))) return undefined;
+  const path = dirname(folder);
+  if ((await textOrNothing(join(path, CONFIG_NAME))) === undefined) return undefined;
+  return { path, training: await readTraining(path) };
+}
+
+async function readTraining(runPath: string): Promise<TrainingConfig> {
+  const path = join(runPath, CONFIG_NAME);
+  const text = await textOrNothing(path);
+  if (text === undefined) throw new WeightsError(`${runPath}: ${CONFIG_NAME} is missing`);
+  return parseConfigText(trainingSchema, text, path);
+}
+
+/** A text file, or undefined where there is none. @throws WeightsError where it cannot be read */
+export async function textOrNothing(path: string): Promise<string | undefined> {
+  try {
+    const bytes = await readSmallFile(nodeFileSystem, path, LARGEST_TEXT);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw new WeightsError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
