@@ -25,8 +25,9 @@ export interface PrepareSetOptions {
 const SEED = 0;
 
 /**
- * Makes `<folder>/<name>` and opens it; returns at once what was made before from the same source with the same settings. An
- * interrupted preparation leaves nothing that looks finished. Throws DataError in one line.
+ * Makes `<folder>/<name>` and opens it. What was made before is returned at once where it was made from the same source with the
+ * same settings, or where no source and no settings are given: training must not replace what the user prepared. An interrupted
+ * preparation leaves nothing that looks finished. Throws DataError in one line.
  */
 export async function prepareSet(name: string, options: PrepareSetOptions): Promise<ExampleSet> {
   const definition = setDefinition(name);
@@ -35,9 +36,8 @@ export async function prepareSet(name: string, options: PrepareSetOptions): Prom
   const from = options.from === undefined ? undefined : resolve(options.from);
   const before = await readExampleSetRecord(folder).catch(() => undefined);
   const stamp = JSON.stringify({ seed, examples, from: await stampOf(from) });
-  const isSame =
-    before !== undefined && (from === undefined && !definition.generated ? true : before.stamp === stamp);
-  if (isSame) return openExampleSet(folder, verify);
+  const isAnyGood = from === undefined && options.seed === undefined && examples === null;
+  if (before !== undefined && (isAnyGood || before.stamp === stamp)) return openExampleSet(folder, verify);
   if (from === undefined && !definition.generated)
     throw new DataError(`${name} is not prepared: pass --from <${definition.expects}>`);
   return write(definition, folder, { from, seed, examples, stamp, onProgress, signal });

@@ -82,7 +82,7 @@ describe.each(['mean', 'first-token', 'class-token', 'class-token-last-layer'] a
       const model = new SequenceClassifier(smallConfig({ pooling }));
       scope(() => model.forward(batch()).square().sum().backward());
       for (const [name, parameter] of model.namedParameters()) {
-        // Without a class token the norm of compressed keys is still there; a softmax ignores a constant added to its scores.
+        // A softmax ignores a constant added to its scores, so some biases have no gradient.
         if (/bias$/.test(name) || parameter.grad === null) continue;
         const largest = parameter.grad.abs().max().item();
         expect(largest, name).toBeGreaterThan(0);
@@ -101,7 +101,7 @@ describe.each(attentionNames)('a classifier with %s attention', (name) => {
     const base = smallConfig({ pooling: 'mean', classes: 2 });
     const model = new SequenceClassifier({ ...base, attention: { ...base.attention, name } });
     const optimizer = new AdamW(model.parameters(), { learningRate: 1e-2 });
-    // Class 1: an 9 somewhere in the first half; else none.
+    // Class 1: a 9 somewhere in the first half; else none.
     const ids = Int32Array.from({ length: 32 * 24 }, (_, i) => {
       const [row, place] = [Math.floor(i / 24), i % 24];
       return row % 2 === 1 && place === (row * 5) % 12 ? 9 : 1 + ((i * 5 + row) % 7);
