@@ -49,7 +49,7 @@ export function readBatch(set: ExampleSet, places: readonly ExamplePlace[], padd
 }
 
 /** Token ids are bytes + 1; an empty document gets one padding row, so that every batch has a length. */
-function padded(documents: readonly Uint8Array[], paddedLength: number | null): PaddedSequences {
+export function padded(documents: readonly Uint8Array[], paddedLength: number | null): PaddedSequences {
   const longest = documents.reduce((most, { length }) => Math.max(most, length), 1);
   const length = paddedLength ?? longest;
   const ids = new Int32Array(documents.length * length);
@@ -88,6 +88,8 @@ const BATCHES_OF_A_POOL = 64;
 export class ExampleBatches {
   readonly batchesPerEpoch: number;
   private readonly places: readonly ExamplePlace[];
+  /** Tokens of each place, as read. */
+  private readonly lengths: readonly number[];
   private epoch = 0;
   private batch = 0;
   private order: Uint32Array;
@@ -95,6 +97,7 @@ export class ExampleBatches {
   constructor(private readonly options: ExampleBatchesOptions) {
     const { set, splits, batchSize } = options;
     this.places = placesOf(set, splits);
+    this.lengths = this.places.map((place) => this.lengthOf(place));
     this.batchesPerEpoch = Math.floor(this.places.length / batchSize);
     if (this.batchesPerEpoch < 1)
       throw new DataError(
@@ -145,14 +148,13 @@ export class ExampleBatches {
 
   private groupByLength(pool: Uint32Array, random: Random): void {
     const { batchSize } = this.options;
-    const sorted = pool.slice().sort((a, b) => this.lengthOf(a) - this.lengthOf(b) || a - b);
+    const sorted = pool.slice().sort((a, b) => this.lengths[a]! - this.lengths[b]! || a - b);
     const batches = shuffledIndices(pool.length / batchSize, random);
     for (const [place, batch] of batches.entries())
       pool.set(sorted.subarray(batch * batchSize, (batch + 1) * batchSize), place * batchSize);
   }
 
-  private lengthOf(place: number): number {
-    const { split, index } = this.places[place]!;
+  private lengthOf({ split, index }: ExamplePlace): number {
     const { documentLength } = this.options.padding;
     const lengths = this.options.set.lengths(split, index);
     return lengths.reduce((sum, length) => sum + Math.min(documentLength, length), 0);
