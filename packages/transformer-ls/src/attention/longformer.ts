@@ -5,7 +5,7 @@
 import { arange, cat, Linear, type Tensor } from '@transformer-ls/torch';
 import { mergeHeads, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
-import { inverseRoot, ProjectedAttention, type ProjectedAttentionConfig } from './projected-attention.js';
+import { AttentionProjections, inverseRoot, type ProjectedAttentionConfig } from './projected-attention.js';
 import { lowest } from './sequence-attention.js';
 import {
   bandMask,
@@ -23,7 +23,7 @@ export interface LongformerAttentionConfig extends ProjectedAttentionConfig {
 }
 
 /** Shape letters: B batch, L length, D width, N heads, H head size, W window, g global tokens, Y keys of a tile of S queries. */
-export class LongformerAttention extends ProjectedAttention {
+export class LongformerAttention extends AttentionProjections {
   readonly W_q_global: Linear;
   readonly W_k_global: Linear;
   readonly W_v_global: Linear;
@@ -37,7 +37,7 @@ export class LongformerAttention extends ProjectedAttention {
     this.W_v_global = this.child('W_v_global', square());
   }
 
-  override forward(x: Tensor, mask: Tensor | null): Tensor {
+  forward(x: Tensor, mask: Tensor | null): Tensor {
     const g = Math.min(this.config.globalTokens, x.size(1));
     const padding = mask === null ? null : mask.logicalNot();
     const local = this.attendAround(x, padding, g); // (N, B, L, H)
@@ -45,10 +45,6 @@ export class LongformerAttention extends ProjectedAttention {
     const rest = x.size(1) - g;
     const all = cat([this.attendEverywhere(x, padding, g), local.narrow(2, g, rest)], 2);
     return this.ff.forward(mergeHeads(all));
-  }
-
-  protected attend(): Tensor {
-    throw new Error('forward does it all');
   }
 
   /** What every token takes from its window and from the global tokens. */

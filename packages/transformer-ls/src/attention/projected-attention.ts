@@ -14,7 +14,8 @@ export interface ProjectedAttentionConfig {
   readonly attentionDropout: number;
 }
 
-export abstract class ProjectedAttention extends Module implements SequenceAttention {
+/** The projections, for mechanisms that attend in their own way. */
+export abstract class AttentionProjections extends Module implements SequenceAttention {
   readonly takesClassToken = false;
   readonly W_q: Linear;
   readonly W_k: Linear;
@@ -31,6 +32,15 @@ export abstract class ProjectedAttention extends Module implements SequenceAtten
     this.ff = this.child('ff', square());
   }
 
+  abstract forward(x: Tensor, mask: Tensor | null): Tensor;
+
+  protected drop(weights: Tensor): Tensor {
+    return dropout(weights, this.config.attentionDropout, this.training);
+  }
+}
+
+/** Mechanisms that need nothing but queries, keys and values. */
+export abstract class ProjectedAttention extends AttentionProjections {
   forward(x: Tensor, mask: Tensor | null): Tensor {
     const [query, key, value] = [this.W_q, this.W_k, this.W_v].map((projection) =>
       splitHeads(projection.forward(x), this.config.heads),
@@ -45,10 +55,6 @@ export abstract class ProjectedAttention extends Module implements SequenceAtten
    * @returns (N, B, L, H); what stands at padding is read by nobody, but must be finite
    */
   protected abstract attend(query: Tensor, key: Tensor, value: Tensor, padding: Tensor | null): Tensor;
-
-  protected drop(weights: Tensor): Tensor {
-    return dropout(weights, this.config.attentionDropout, this.training);
-  }
 }
 
 /** 1/sqrt(H) for tensors (…, H). */

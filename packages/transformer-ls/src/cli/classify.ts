@@ -1,8 +1,10 @@
 /** `transformer-ls classify`: a text through a trained classifier. */
 import { createReadStream } from 'node:fs';
 import { text as readAll } from 'node:stream/consumers';
-import { noGrad, scope, tensor } from '@transformer-ls/torch';
+import { noGrad, scope } from '@transformer-ls/torch';
 import { Command } from 'commander';
+import { sequenceBatch } from '../evaluate/classifier.js';
+import { padded } from '../lra/example-batches.js';
 import { parseListOps, withoutBrackets } from '../lra/listops.js';
 import { type LoadedClassifier, loadClassifier } from '../models/sequence-classifier/weights.js';
 import { UsageError } from './errors.js';
@@ -89,9 +91,8 @@ export function classify(
     throw new UsageError('expected a text of at least one token, received none');
   const shares = scope(() =>
     noGrad(() => {
-      const batches = read.map((tokens) =>
-        paddedRow(tokens, config.mode === 'reference' ? config.maxLength : tokens.length),
-      );
+      const paddedLength = config.mode === 'reference' ? config.maxLength : null;
+      const batches = read.map((tokens) => sequenceBatch(padded([tokens], paddedLength), 1, model));
       return model
         .forward(...batches)
         .softmax(-1)
@@ -112,15 +113,6 @@ function tokensOf(text: string, set: string | undefined): Uint8Array {
   if (set !== 'listops' && set !== 'listops-brackets') return new TextEncoder().encode(text);
   const { tokens } = parseListOps(text.replace(/\s+/g, ' ').trim());
   return set === 'listops' ? withoutBrackets(tokens) : tokens;
-}
-
-function paddedRow(tokens: Uint8Array, length: number) {
-  const ids = new Int32Array(length);
-  tokens.forEach((byte, place) => {
-    ids[place] = byte + 1;
-  });
-  const row = tensor(ids, { shape: [1, length] });
-  return { ids: row, mask: tokens.length === length ? null : row.ne(0) };
 }
 
 /** `positive`, then each class with its probability and a bar. */
