@@ -9,8 +9,13 @@ export type { Point } from './line.js';
 export interface Series {
   readonly name: string;
   readonly points: readonly Point[];
-  /** `faint`: raw values behind a smoothed line; `marked`: few points, each with a dot. Default `line`. */
-  readonly look?: 'line' | 'faint' | 'marked';
+  /**
+   * `faint`: raw values behind a smoothed line; `marked`: few points, each with a dot; `labelled`: dots without a line, the name
+   * beside the first in place of the legend. Default `line`.
+   */
+  readonly look?: 'line' | 'faint' | 'marked' | 'labelled';
+  /** Length of a bar above and below each labelled dot, in units of y. */
+  readonly spread?: number;
   /** Index into the colour-blind safe palette. Default: the series' own index. */
   readonly colour?: number;
 }
@@ -85,6 +90,7 @@ export function lineChart(chart: LineChart): string {
     drawGrid(axes),
     drawReferences(chart.references ?? [], axes),
     ...drawn.series.map((series, index) => drawSeries(series, colourOf(series, index), axes)),
+    drawLabels(drawn.series, axes),
     drawAxes(chart, axes, height),
   ];
   if (drawn.series.every((series) => series.points.length === 0)) parts.push(drawEmpty(axes.frame));
@@ -143,7 +149,10 @@ function xRangeOf(kind: ScaleKind, points: readonly Point[]): Range {
 }
 
 function yRangeOf(chart: LineChart, points: readonly Point[]): Range {
-  const values = points.map((point) => point.y).filter(Number.isFinite);
+  const bars = chart.series.flatMap(({ spread: half = 0, points: own }) =>
+    own.flatMap(({ y }) => [y - half, y + half]),
+  );
+  const values = [...points.map((point) => point.y), ...bars].filter(Number.isFinite);
   const top = chart.yTop ?? Number.POSITIVE_INFINITY;
   const shown = values.filter((value) => value <= top);
   const capped = shown.length < values.length && Number.isFinite(top) ? [top] : [];
@@ -160,7 +169,8 @@ function drawHeadings(chart: LineChart, width: number): { markup: string; bottom
     const subtitle = fitted(chart.subtitle, FONT, width - 2 * EDGE);
     parts.push(text(subtitle, { class: 'tls-muted', x: EDGE, y: baseline }));
   }
-  const legend = layOutLegend(chart.series, baseline + 24, width);
+  const named = chart.series.filter(({ look }) => look !== 'labelled');
+  const legend = layOutLegend(named, baseline + 24, width);
   parts.push(...legend.map(drawLegendEntry));
   return { markup: parts.join('\n'), bottom: (legend.at(-1)?.y ?? baseline) + 18 };
 }
@@ -271,7 +281,41 @@ function spread(wanted: readonly number[], gap: number, frame: Frame): number[] 
   return places;
 }
 
+/** Names beside the dots, moved apart where they would lie on one another; left of a dot that is near the right edge. */
+function drawLabels(all: readonly Series[], axes: Axes): string {
+  const labelled = all.flatMap(({ name, look, points }) => {
+    const [first] = points;
+    return look === 'labelled' && first !== undefined ? [{ name, at: toPixels(first, axes) }] : [];
+  });
+  const sorted = labelled.sort((a, b) => a.at.y - b.at.y);
+  const places = spread(
+    sorted.map(({ at }) => at.y),
+    LABEL_GAP,
+    axes.frame,
+  );
+  return sorted
+    .map(({ name, at }, index) => {
+      const isRight = at.x + 12 + textWidth(name, FONT) > axes.frame.right;
+      const place = { x: at.x + (isRight ? -9 : 9), y: places[index]! + 4 };
+      return text(name, { class: 'tls-ink', ...place, 'text-anchor': isRight ? 'end' : 'start' });
+    })
+    .join('\n');
+}
+
+function drawScatter({ points, spread: half = 0 }: Series, colour: string, axes: Axes): string {
+  return points
+    .filter(({ y }) => Number.isFinite(y))
+    .map((point) => {
+      const { x } = toPixels(point, axes);
+      const [y1, y2] = [point.y - half, point.y + half].map(axes.y.pixel);
+      const bar = half > 0 ? element('line', { class: `tls-line ${colour}`, x1: x, x2: x, y1, y2 }) : '';
+      return `${bar}${drawDot(toPixels(point, axes), colour)}`;
+    })
+    .join('\n');
+}
+
 function drawSeries(series: Series, colour: string, axes: Axes): string {
+  if (series.look === 'labelled') return drawScatter(series, colour, axes);
   const pieces = finitePieces(series.points).flatMap((piece) => {
     const thinned = thin(piece, (x) => Math.floor(axes.x.pixel(x)));
     return piecesBelow(thinned, axes.y.high);

@@ -1,66 +1,72 @@
 /** `transformer-ls evaluate` of a sequence classifier: accuracy on part of a set. */
-import { join } from 'node:path';
-import { evaluateClassifier } from '../evaluate/classifier.js';
-import { placesOf } from '../lra/example-batches.js';
+import {
+  type ClassifierEvaluation,
+  measureClassifier,
+  writeClassifierEvaluation,
+} from '../evaluate/classifier-evaluation.js';
 import type { ExampleSet, Split } from '../lra/example-set.js';
 import { prepareSet } from '../lra/prepare.js';
-import { setDefinition } from '../lra/sets.js';
 import { type LoadedClassifier, loadClassifier } from '../models/sequence-classifier/weights.js';
-import { replaceFile } from '../run/durable.js';
-import { nodeFileSystem } from '../run/file-system.js';
 import { writeJson } from '../run/json.js';
 import { dataFolder } from './data-folder.js';
 import { UsageError } from './errors.js';
-import { formatDuration, formatInteger } from './format.js';
+import { formatDuration, formatInteger, formatPercent, formatValue } from './format.js';
 import { StatusLine } from './status-line.js';
 
 /** The flags of `evaluate` that a classifier has a use for. */
 export interface ClassifierFlags {
   readonly split: Split;
-  readonly data?: string;
-  readonly from?: string;
-  readonly dataFolder?: string;
-  readonly newest?: boolean;
-  readonly out?: string;
-  readonly json?: boolean;
+  readonly data?: string | undefined;
+  readonly from?: string | undefined;
+  readonly dataFolder?: string | undefined;
+  readonly newest?: boolean | undefined;
+  readonly out?: string | undefined;
+  /** `line`: the whole record in one line. */
+  readonly json?: boolean | 'line' | undefined;
 }
-
-const BATCH = 32;
-const EVALUATION_NAME = 'evaluation.json';
 
 export async function runEvaluateClassifier(
   path: string,
   flags: ClassifierFlags,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<ClassifierEvaluation> {
   const loaded = await loadClassifier(path, { choose: flags.newest ? 'newest' : 'best' });
   for (const line of loaded.skipped) console.error(`transformer-ls evaluate: passed over ${line}`);
+  try {
+    const record = await measured(path, loaded, flags, signal);
+    process.stdout.write(textOf(record, loaded.config.classes, flags.json ?? false));
+    const folder = flags.out ?? loaded.run?.path ?? loaded.modelFolder;
+    if (folder === undefined) return record;
+    const written = await writeClassifierEvaluation(folder, record);
+    if (!flags.json) console.log(`wrote ${written}`);
+    return record;
+  } finally {
+    loaded.model.dispose();
+  }
+}
+
+async function measured(
+  path: string,
+  loaded: LoadedClassifier,
+  flags: ClassifierFlags,
+  signal: AbortSignal,
+): Promise<ClassifierEvaluation> {
   const set = await openSet(loaded, flags);
   const status = new StatusLine(process.stderr);
   const started = performance.now();
   try {
-    const { config, model, training } = loaded;
-    const documentLength = training?.documentLength ?? setDefinition(set.record.task).documentLength;
-    const scores = await evaluateClassifier(model, set, placesOf(set, [flags.split]), {
-      padding: { documentLength, paddedLength: config.mode === 'reference' ? config.maxLength : null },
-      batchSize: BATCH,
+    return await measureClassifier(path, loaded, set, flags.split, {
       signal,
       onProgress: (done, total, accuracy) => {
         const rest = ((performance.now() - started) / 1000) * (total / done - 1);
         status.show(
-          `${formatInteger(done)}/${formatInteger(total)} examples   accuracy ${percent(accuracy)}   ETA ${formatDuration(rest)}`,
+          `${formatInteger(done)}/${formatInteger(total)} ${flags.split} examples   accuracy ${formatPercent(accuracy)}   ETA ${formatDuration(rest)}`,
         );
       },
     });
-    status.clear();
-    const record = recordOf(path, loaded, set, flags.split, scores);
-    const text = writeJson(record);
-    process.stdout.write(flags.json ? text : table(loaded, set, flags.split, scores));
-    await write(text, loaded, flags);
   } finally {
     status.clear();
     set.close();
-    loaded.model.dispose();
   }
 }
 
@@ -75,64 +81,20 @@ async function openSet({ training }: LoadedClassifier, flags: ClassifierFlags): 
   return prepareSet(name, { folder: dataFolder(flags.dataFolder), from, examples });
 }
 
-interface Scores {
-  readonly examples: number;
-  readonly accuracy: number;
-  readonly loss: number;
+function textOf(record: ClassifierEvaluation, classes: number, json: boolean | 'line'): string {
+  if (json === 'line') return `${JSON.stringify(record)}\n`;
+  return json ? writeJson(record) : table(record, classes);
 }
 
-function recordOf(
-  path: string,
-  { config, model, step }: LoadedClassifier,
-  set: ExampleSet,
-  split: Split,
-  scores: Scores,
-) {
-  const { task, documents, source, caution } = set.record;
-  return {
-    kind: 'classifier-evaluation',
-    date: new Date().toISOString(),
-    model: {
-      path,
-      step: step ?? null,
-      parameters: model.countParameters(),
-      mode: config.mode,
-      attention: config.attention.name,
-    },
-    data: { name: task, split, sha256: documents.sha256, source, note: caution },
-    ...scores,
-  };
-}
-
-function table(
-  { config, model, step }: LoadedClassifier,
-  set: ExampleSet,
-  split: Split,
-  scores: Scores,
-): string {
+function table({ model, data, examples, accuracy, loss }: ClassifierEvaluation, classes: number): string {
+  const step = model.step === null ? '' : `, step ${formatInteger(model.step)}`;
   const rows: [string, string][] = [
-    ['accuracy', `${percent(scores.accuracy)} of ${formatInteger(scores.examples)} examples`],
-    ['loss', `${scores.loss.toFixed(4)} nats`],
-    ['chance', percent(1 / config.classes)],
-    [
-      'model',
-      `${config.attention.name}, ${formatInteger(model.countParameters())} parameters${step === undefined ? '' : `, step ${formatInteger(step)}`}`,
-    ],
-    ['data', `${set.record.task} ${split}`],
+    ['accuracy', `${formatPercent(accuracy)} of ${formatInteger(examples)} examples`],
+    ['loss', `${formatValue(loss ?? Number.NaN, 4)} nats`],
+    ['chance', formatPercent(1 / classes)],
+    ['model', `${model.attention}, ${formatInteger(model.parameters)} parameters${step}`],
+    ['data', `${data.name} ${data.split}`],
   ];
   const lines = rows.map(([name, value]) => `  ${name.padEnd(10)} ${value}\n`).join('');
-  return `${lines}${set.record.caution === '' ? '' : `  ${set.record.caution}\n`}`;
-}
-
-async function write(text: string, loaded: LoadedClassifier, flags: ClassifierFlags): Promise<void> {
-  const folder = flags.out ?? loaded.run?.path ?? loaded.modelFolder;
-  if (folder === undefined) return;
-  await nodeFileSystem.makeFolder(folder);
-  const path = join(folder, EVALUATION_NAME);
-  await replaceFile(nodeFileSystem, path, [new TextEncoder().encode(text)]);
-  if (!flags.json) console.log(`wrote ${path}`);
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`;
+  return `${lines}${data.note === '' ? '' : `  ${data.note}\n`}`;
 }

@@ -97,8 +97,10 @@ async function runEvaluate(path: string, flags: EvaluateFlags): Promise<void> {
   try {
     useThreads(flags.threads);
     const { config } = await findModel(path, { choose: flags.newest ? 'newest' : 'best' });
-    if (config.kind === 'sequence-classifier')
-      return await runEvaluateClassifier(path, flags, interrupt.signal);
+    if (config.kind === 'sequence-classifier') {
+      await runEvaluateClassifier(path, flags, interrupt.signal);
+      return;
+    }
     const loaded = await loadLanguageModel(path, {
       override: flags.memory === 'trained' ? {} : { memoryLength: flags.memory },
       choose: flags.newest ? 'newest' : 'best',

@@ -36,6 +36,11 @@ export function formatValue(value: number | undefined, digits: number): string {
   return Number.isFinite(value) ? value.toFixed(digits) : String(value);
 }
 
+/** A share of 1 as `37.50 %`. */
+export function formatPercent(share: number): string {
+  return `${formatValue(100 * share, 2)} %`;
+}
+
 /** A small positive number such as a learning rate: `1.00e-3`, `2.50e-4`, `0`. */
 export function formatScientific(value: number | undefined): string {
   if (value === undefined) return UNKNOWN;

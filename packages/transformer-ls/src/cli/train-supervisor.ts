@@ -15,6 +15,16 @@ export interface SupervisorOptions {
   readonly resumeCommand: (folder: string) => string;
 }
 
+/** How a training ended that did not fail. */
+export interface TrainingOutcome {
+  readonly exitCode: number;
+  readonly folder: string | undefined;
+  /** Whether the run has used up a budget: it was not stopped before. */
+  readonly isComplete: boolean;
+  /** Whether it made any step now. */
+  readonly hasTrained: boolean;
+}
+
 /** What the parent has heard of the run. */
 interface Heard {
   folder?: string;
@@ -29,14 +39,14 @@ class TrainingFailed extends Error {
 }
 
 /**
- * Trains in a child process until it ends. Returns the exit code.
+ * Trains in a child process until it ends.
  *
  * Throws UsageError for bad input, an Error in one line where the training failed or its process died.
  */
 export async function superviseTraining(
   request: TrainingRequest,
   { json, resumeCommand }: SupervisorOptions,
-): Promise<number> {
+): Promise<TrainingOutcome> {
   const progress = createProgress({
     mode: progressMode(process.stdout, json, process.env),
     stream: process.stdout,
@@ -53,13 +63,14 @@ export async function superviseTraining(
   const { folder, finished, failed } = heard;
   if (interrupts.exitCode() !== undefined) {
     progress.message(afterInterrupt(heard, resumeCommand));
-    return interrupts.exitCode()!;
+    return { exitCode: interrupts.exitCode()!, folder, isComplete: false, hasTrained: true };
   }
   if (failed !== undefined) throw failureOf(failed);
   if (finished === undefined || folder === undefined)
     throw new TrainingFailed(diedLine(code, signal, heard, resumeCommand));
   progress.message(finished === null ? alreadyComplete(folder, resumeCommand) : endLine(finished, folder));
-  return exitCodes.ok;
+  const isComplete = finished === null || finished.end === 'complete';
+  return { exitCode: exitCodes.ok, folder, isComplete, hasTrained: finished !== null };
 }
 
 function startWorker(): ChildProcess {

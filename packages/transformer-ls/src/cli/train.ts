@@ -1,69 +1,50 @@
 /** `transformer-ls train`: from flags to a run, shown while it goes on. The training itself is in worker-train.ts. */
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
-import type { TrainingConfig } from '@transformer-ls/formats';
 import { Command, InvalidArgumentError } from 'commander';
-import { preset, presetNames } from '../models/language-model/presets.js';
-import { classifierPreset } from '../models/sequence-classifier/presets.js';
-import { parseOverride, withOverrides } from '../train/overrides.js';
-import { recipe, recipeNames } from '../train/recipes.js';
-import type { TrainingRequest } from '../train/training.js';
-import { corpusSearchFolders, dataFolder } from './data-folder.js';
-import { UsageError } from './errors.js';
+import { presetNames } from '../models/language-model/presets.js';
+import { classifierPresetNames } from '../models/sequence-classifier/presets.js';
+import { recipeNames } from '../train/recipes.js';
 import { decimalNumber, repeated, wholeNumber } from './flags.js';
-import { superviseTraining } from './train-supervisor.js';
-
-/** Flags as commander gives them; absent where they were not given. */
-interface TrainFlags {
-  readonly data?: string;
-  readonly from?: string;
-  readonly model?: string;
-  readonly out?: string;
-  readonly steps?: number;
-  readonly maxTime?: number;
-  readonly maxTokens?: number;
-  readonly batch?: number;
-  readonly segment?: number;
-  readonly learningRate?: number;
-  readonly seed?: number;
-  readonly threads?: number;
-  readonly device?: string;
-  readonly precision?: string;
-  readonly initialWeights?: string;
-  readonly resume?: string;
-  readonly set: readonly string[];
-  readonly dataFolder?: string;
-  readonly json?: boolean;
-}
+import { trainAndTest } from './train-and-test.js';
+import { type TrainFlags, trainingRequest } from './train-request.js';
+import { trainSeeds } from './train-seeds.js';
 
 const HELP = `
 Recipes:
   ${recipeNames.join('\n  ')}
 
-Models for --model: ${presetNames.join(', ')}. Flags change the recipe; --steps, --max-time and --max-tokens replace all of its
+Models for --model: ${presetNames.join(', ')};
+for classifiers ${classifierPresetNames.join(', ')}. Flags change the recipe; --steps, --max-time and --max-tokens replace all of its
 limits. Any other setting of config.json: --set optimizer.beta2=0.98. Ctrl-C saves and says how to go on.
 
 Examples:
   transformer-ls train embedded/quickstart
   transformer-ls train text/small --from notes.txt --max-time 15m
   transformer-ls train wikipedia-100m/small-1h --out runs/wiki --seed 2
-  transformer-ls train --resume runs/wiki --max-time 2h`;
+  transformer-ls train --resume runs/wiki --max-time 2h
+  transformer-ls train lra/listops --seeds 1,2,3 --set model.mode=consistent`;
 
 export function trainCommand(): Command {
   return new Command('train')
-    .description('Train a language model by a recipe, or continue a run.')
+    .description(
+      'Train a language model or a classifier by a recipe, or continue a run. A classifier is then measured on the test part.',
+    )
     .argument('[recipe]', 'what to train on what, how long: one of the recipes below')
     .option('--data <corpus>', 'corpus to train on: enwik8, text8, wikipedia-100m, text, embedded')
     .option('--from <path>', 'file or folder the corpus is made from')
     .option('--model <preset>', `model size: ${presetNames.join(', ')}`)
     .option('--out <folder>', 'new folder of the run (default: runs/<recipe>)')
-    .option('--steps <n>', 'stop after n updates', wholeNumber({ min: 1 }))
+    .option(
+      '--steps <n>',
+      'stop after n updates (a one-cycle schedule keeps its shape)',
+      wholeNumber({ min: 1 }),
+    )
     .option('--max-time <time>', 'stop after this time, such as 90s, 15m, 1.5h', duration)
     .option('--max-tokens <n>', 'stop after n trained tokens, such as 10M', wholeNumber({ min: 1 }))
     .option('--batch <n>', 'lanes trained side by side', wholeNumber({ min: 1 }))
     .option('--segment <n>', 'tokens of a lane in one step', wholeNumber({ min: 1 }))
     .option('--learning-rate <rate>', 'peak learning rate', decimalNumber({ above: 0 }))
     .option('--seed <n>', 'seed of every random choice', wholeNumber())
+    .option('--seeds <list>', 'one run for each seed, such as 1,2,3, with mean and spread', seedList)
     .option('--threads <n>', 'CPU threads (default: all cores)', wholeNumber({ min: 1 }))
     .option('--device <device>', 'cpu, cuda or cuda:<n>')
     .option('--precision <type>', 'float32, bfloat16 or float16')
@@ -71,87 +52,13 @@ export function trainCommand(): Command {
     .option('--resume <folder>', 'continue the run in this folder')
     .option('--set <key=value>', 'change any setting; may be repeated', repeated, [])
     .option('--data-folder <folder>', 'where prepared corpora lie (default: TRANSFORMER_LS_DATA or ./data)')
+    .option('--no-test', 'do not measure a classifier on the test part at the end')
     .option('--json', 'print one JSON record a line')
     .addHelpText('after', HELP)
     .action(async (name: string | undefined, flags: TrainFlags) => {
-      const request = trainingRequest(name, flags);
-      process.exitCode = await superviseTraining(request, {
-        json: flags.json ?? false,
-        resumeCommand: (folder) => resumeCommand(folder, flags),
-      });
+      if (flags.seeds !== undefined) process.exitCode = await trainSeeds(name, flags, flags.seeds);
+      else process.exitCode = await trainAndTest(trainingRequest(name, flags), flags);
     });
-}
-
-/** What the flags ask for. Throws UsageError. */
-export function trainingRequest(name: string | undefined, flags: TrainFlags): TrainingRequest {
-  const overrides = overridesOf(flags);
-  const data = { folder: dataFolder(flags.dataFolder), searchFolders: corpusSearchFolders() };
-  if (flags.resume !== undefined) {
-    if (name !== undefined)
-      throw new UsageError(`expected a recipe or --resume, received ${name} and --resume`);
-    if (flags.out !== undefined) throw new UsageError('expected --out or --resume, received both');
-    if (flags.model !== undefined)
-      throw new UsageError('--model cannot change in a run that is resumed; start a new run');
-    return { kind: 'resume', folder: flags.resume, data, overrides };
-  }
-  if (name === undefined)
-    throw new UsageError(`expected a recipe, one of ${recipeNames.join(', ')}, or --resume <folder>`);
-  const config = asUsage(() => configOf(name, flags.model, overrides));
-  return { kind: 'new', config, folder: flags.out ?? freeFolder(name), data };
-}
-
-function configOf(
-  name: string,
-  model: string | undefined,
-  overrides: Readonly<Record<string, unknown>>,
-): TrainingConfig {
-  const base = recipe(name);
-  if (model === undefined) return withOverrides(base, overrides);
-  const changed =
-    base.kind === 'training'
-      ? { ...base, model: preset(model) }
-      : { ...base, model: classifierPreset(model, base.model.mode) };
-  return withOverrides(changed, overrides);
-}
-
-/** Dotted key of the configuration → value. */
-function overridesOf(flags: TrainFlags): Record<string, unknown> {
-  const given: [flag: string, key: string, value: unknown][] = [
-    ['--data', 'data.name', flags.data],
-    ['--from', 'data.path', flags.from === undefined ? undefined : resolve(flags.from)],
-    ['--batch', 'batchSize', flags.batch],
-    ['--segment', 'segmentLength', flags.segment],
-    ['--learning-rate', 'optimizer.learningRate', flags.learningRate],
-    ['--seed', 'seed', flags.seed],
-    ['--threads', 'threads', flags.threads],
-    ['--device', 'device', flags.device],
-    ['--precision', 'precision', flags.precision],
-    ['--initial-weights', 'initialWeights', flags.initialWeights],
-    ...limits(flags),
-  ];
-  const overrides = new Map<string, { source: string; value: unknown }>();
-  const add = (source: string, key: string, value: unknown) => {
-    const before = overrides.get(key);
-    if (before !== undefined && before.value !== value)
-      throw new UsageError(`${before.source} and ${source} disagree about ${key}`);
-    overrides.set(key, { source, value });
-  };
-  for (const [flag, key, value] of given) if (value !== undefined) add(flag, key, value);
-  for (const text of flags.set) {
-    const [key, value] = asUsage(() => parseOverride(text));
-    add(`--set ${text}`, key, value);
-  }
-  return Object.fromEntries([...overrides].map(([key, { value }]) => [key, value]));
-}
-
-/** A limit that is given takes the place of all the recipe has; those not given are lifted. */
-function limits({ steps, maxTokens, maxTime }: TrainFlags): [string, string, unknown][] {
-  if (steps === undefined && maxTokens === undefined && maxTime === undefined) return [];
-  return [
-    ['--steps', 'maxSteps', steps ?? null],
-    ['--max-tokens', 'maxTokens', maxTokens ?? null],
-    ['--max-time', 'maxSeconds', maxTime ?? null],
-  ];
 }
 
 /** Seconds of `90`, `90s`, `15m`, `1.5h`. */
@@ -163,29 +70,10 @@ export function duration(text: string): number {
   return seconds;
 }
 
-function freeFolder(name: string): string {
-  const base = `runs/${name.replaceAll('/', '-')}`;
-  let folder = base;
-  for (let count = 2; existsSync(folder); count++) folder = `${base}-${count}`;
-  return folder;
-}
-
-function resumeCommand(folder: string, { dataFolder: place, json }: TrainFlags): string {
-  const words = ['npx transformer-ls train --resume', quoted(folder)];
-  if (place !== undefined) words.push('--data-folder', quoted(place));
-  if (json === true) words.push('--json');
-  return words.join(' ');
-}
-
-/** For a shell. */
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
-}
-
-function asUsage<T>(action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    throw error instanceof Error && error.name === 'ConfigError' ? new UsageError(error.message) : error;
-  }
+/** Whole numbers between commas, each once. */
+function seedList(text: string): number[] {
+  const seeds = text.split(',').map(wholeNumber());
+  if (new Set(seeds).size < seeds.length)
+    throw new InvalidArgumentError(`Expected different seeds, received '${text}'.`);
+  return seeds;
 }

@@ -1,4 +1,6 @@
 /** What a forward pass costs, counted on the operators of a real one. */
+
+import type { ClassifierConfig } from '@transformer-ls/formats';
 import {
   countMultiplyAccumulates,
   noGrad,
@@ -13,6 +15,7 @@ import { referenceBlockLength } from '../generate/next-token.js';
 import type { CausalLanguageModel } from '../models/language-model/create.js';
 import type { Memory } from '../models/language-model/memory.js';
 import { LanguageModel } from '../models/language-model/model.js';
+import { SequenceClassifier } from '../models/sequence-classifier/model.js';
 
 export interface ForwardCost {
   /** Multiply-accumulates of matrix products, per token. */
@@ -53,4 +56,19 @@ function fullMemory(model: CausalLanguageModel): Memory {
     chunkValues: filled(layer.chunkValues, chunks),
   }));
   return { layers };
+}
+
+/** Multiply-accumulates of matrix products for one example as long as the model allows: of both documents where it compares two. */
+export function classifierCost(config: ClassifierConfig): number {
+  const L = config.maxLength;
+  return noGrad(() =>
+    scope(() => {
+      const model = new SequenceClassifier(config);
+      model.eval();
+      const document = { ids: tensor(new Int32Array(L).fill(1), { shape: [1, L] }), mask: null };
+      const documents = config.inputs === 'two' ? [document, document] : [document];
+      const { ops } = recordOps(() => scope(() => void model.forward(...documents)));
+      return countMultiplyAccumulates(ops);
+    }),
+  );
 }

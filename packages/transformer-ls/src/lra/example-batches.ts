@@ -165,3 +165,9 @@ export class ExampleBatches {
 export function placesOf(set: ExampleSet, parts: readonly Split[]): ExamplePlace[] {
   return parts.flatMap((split) => Array.from({ length: set.count(split) }, (_, index) => ({ split, index })));
 }
+
+/** As many places as asked for (null: all), evenly over all of them: a set may be sorted by label. */
+export function spreadOver<T>(places: readonly T[], count: number | null): readonly T[] {
+  if (count === null || count >= places.length) return places;
+  return Array.from({ length: count }, (_, i) => places[Math.floor((i * places.length) / count)]!);
+}

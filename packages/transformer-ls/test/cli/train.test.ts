@@ -12,7 +12,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { duration, trainingRequest } from '../../src/cli/train.js';
+import { duration } from '../../src/cli/train.js';
+import { trainingRequest } from '../../src/cli/train-request.js';
 import { syntheticBytes } from '../../src/data/synthetic.js';
 import { transpileProgram } from '../train/transpiled-program.js';
 

@@ -1,4 +1,7 @@
-/** The classifiers of the published Long Range Arena scripts (spec 5.1). */
+/**
+ * The classifiers of the published Long Range Arena scripts (spec 5.1), and for the three tasks that they leave out the same
+ * model with the length, classes and dropout that the harness they are built on uses there (mlpen/Nystromformer).
+ */
 import { type ClassifierConfig, classifierSchema, parseConfig } from '@transformer-ls/formats';
 import { unknownName } from '../language-model/presets.js';
 
@@ -14,6 +17,8 @@ interface Size {
 
 const listOps = { inputs: 'one', classes: 10, maxLength: 2048, dropout: 0 } as const;
 const text = { inputs: 'one', classes: 2, maxLength: 4096, dropout: 0 } as const;
+const image = { inputs: 'one', classes: 10, maxLength: 1024, dropout: 0.1 } as const;
+const paths = { inputs: 'one', classes: 2, dropout: 0.1 } as const;
 const retrieval = { inputs: 'two', classes: 2, maxLength: 4096, dropout: 0.1 } as const;
 
 const sizes = {
@@ -23,6 +28,9 @@ const sizes = {
   'lra-text-best': { ...text, windowSize: 1, projectionRank: 1 },
   'lra-retrieval': { ...retrieval, windowSize: 8, projectionRank: 32 },
   'lra-retrieval-best': { ...retrieval, windowSize: 1, projectionRank: 254 },
+  'lra-image': { ...image, windowSize: 8, projectionRank: 32 },
+  'lra-pathfinder': { ...paths, maxLength: 32 ** 2, windowSize: 8, projectionRank: 32 },
+  'lra-path-x': { ...paths, maxLength: 128 ** 2, windowSize: 8, projectionRank: 32 },
 } satisfies Record<string, Size>;
 
 export type ClassifierPresetName = keyof typeof sizes;

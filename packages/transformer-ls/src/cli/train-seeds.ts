@@ -1,0 +1,113 @@
+/** `train --seeds 1,2,3`: one run for each seed, and what they come to together. Given again, the command goes on where it was. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { parseConfig, qualityOf, type TrainingConfig, trainingSchema } from '@transformer-ls/formats';
+import { readClassifierEvaluation } from '../evaluate/classifier-evaluation.js';
+import { type MeanAndSpread, meanAndSpread } from '../evaluate/statistics.js';
+import { replaceFile } from '../run/durable.js';
+import { nodeFileSystem } from '../run/file-system.js';
+import { writeJson } from '../run/json.js';
+import { readRunFigures } from '../run/run-figures.js';
+import { CONFIG_NAME, readRunConfig } from '../run/run-folder.js';
+import type { TrainingRequest } from '../train/training.js';
+import { exitCodes, UsageError } from './errors.js';
+import { formatPercent, formatValue } from './format.js';
+import { trainAndTest } from './train-and-test.js';
+import { type TrainFlags, trainingRequest, usualFolder } from './train-request.js';
+
+/** One run and its figure. */
+interface SeedResult {
+  readonly seed: number;
+  readonly folder: string;
+  readonly value: number;
+}
+
+/** Returns the exit code: that of the first run that was stopped, else 0. @throws UsageError where flags contradict each other */
+export async function trainSeeds(
+  name: string | undefined,
+  flags: TrainFlags,
+  seeds: readonly number[],
+): Promise<number> {
+  if (flags.seed !== undefined) throw new UsageError('expected --seed or --seeds, received both');
+  if (flags.resume !== undefined)
+    throw new UsageError('expected --resume or --seeds, received both; the same command goes on by itself');
+  const home = flags.out ?? usualFolder(`${name ?? 'run'}-seeds`);
+  const results: SeedResult[] = [];
+  const isClassifier = requestOf(name, flags, seeds[0]!, home).config.kind === 'classifier-training';
+  for (const seed of seeds) {
+    const request = requestOf(name, flags, seed, home);
+    const { folder } = request;
+    if (flags.json !== true) console.log(`seed ${seed}: ${folder}`);
+    const code = await trainAndTest(await begunOrNew(request), flags, () => 'the same command');
+    if (code !== exitCodes.ok) return code;
+    results.push({ seed, folder, value: await figureOf(folder, isClassifier && flags.test) });
+  }
+  await report(home, results, measureOf(isClassifier, flags.test), flags.json ?? false);
+  return exitCodes.ok;
+}
+
+type NewRun = Extract<TrainingRequest, { kind: 'new' }>;
+
+function requestOf(name: string | undefined, flags: TrainFlags, seed: number, home: string): NewRun {
+  const request = trainingRequest(name, { ...flags, seed, out: join(home, `seed-${seed}`) });
+  return request as NewRun; // without --resume it is a new one
+}
+
+/** A run that an earlier call began is continued, if it is the same run. */
+async function begunOrNew(request: NewRun): Promise<TrainingRequest> {
+  const { folder, config, data } = request;
+  if (!existsSync(join(folder, CONFIG_NAME))) return request;
+  const begun = parseConfig(trainingSchema, await readRunConfig(folder), join(folder, CONFIG_NAME));
+  const key = firstDifference(begun, config);
+  if (key !== undefined)
+    throw new UsageError(
+      `${folder} holds a run with another ${key}; choose another --out, or give the same flags to go on`,
+    );
+  return { kind: 'resume', folder, data, overrides: {} };
+}
+
+function firstDifference(a: TrainingConfig, b: TrainingConfig): string | undefined {
+  const [before, now] = [a, b].map((config) => new Map<string, unknown>(Object.entries(config)));
+  return [...now!.keys()].find((key) => !isDeepStrictEqual(before!.get(key), now!.get(key)));
+}
+
+function measureOf(isClassifier: boolean, tested: boolean): string {
+  if (isClassifier) return tested ? 'test accuracy' : 'best validation accuracy';
+  return 'best validation bits per character';
+}
+
+async function figureOf(folder: string, isTested: boolean): Promise<number> {
+  if (isTested) {
+    const evaluation = await readClassifierEvaluation(folder, 'test');
+    if (evaluation === undefined) throw new UsageError(`${folder}: has no evaluation of the test part`);
+    return evaluation.accuracy;
+  }
+  const { best } = await readRunFigures(folder);
+  return best === null ? Number.NaN : qualityOf(best).value;
+}
+
+async function report(
+  home: string,
+  results: readonly SeedResult[],
+  measure: string,
+  json: boolean,
+): Promise<void> {
+  const spread = meanAndSpread(results.map(({ value }) => value));
+  const path = join(home, 'seeds.json');
+  const record = { kind: 'seeds', measure, runs: results.map((one) => ({ ...one })), ...spread };
+  await replaceFile(nodeFileSystem, path, [new TextEncoder().encode(writeJson(record))]);
+  if (json) console.log(JSON.stringify(record));
+  else console.log(`${lines(results, measure, spread).join('\n')}\nwrote ${path}`);
+}
+
+function lines(results: readonly SeedResult[], measure: string, spread: MeanAndSpread): string[] {
+  const show = (value: number) =>
+    measure.endsWith('accuracy') ? formatPercent(value) : formatValue(value, 4);
+  const { mean, standardDeviation, count } = spread;
+  return [
+    `${measure} of ${count} run${count === 1 ? '' : 's'}:`,
+    ...results.map(({ seed, value }) => `  seed ${String(seed).padEnd(8)} ${show(value)}`),
+    `  mean          ${show(mean)}${standardDeviation === null ? '' : ` ± ${show(standardDeviation)} (standard deviation)`}`,
+  ];
+}
