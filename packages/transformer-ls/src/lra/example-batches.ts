@@ -148,7 +148,8 @@ export class ExampleBatches {
 
   private groupByLength(pool: Uint32Array, random: Random): void {
     const { batchSize } = this.options;
-    const sorted = pool.slice().sort((a, b) => this.lengths[a]! - this.lengths[b]! || a - b);
+    // Sorting keeps the order of chance among equal lengths: that of the set may go by label, and most long documents are cut alike.
+    const sorted = pool.slice().sort((a, b) => this.lengths[a]! - this.lengths[b]!);
     const batches = shuffledIndices(pool.length / batchSize, random);
     for (const [place, batch] of batches.entries())
       pool.set(sorted.subarray(batch * batchSize, (batch + 1) * batchSize), place * batchSize);

@@ -116,6 +116,20 @@ describe('batches', () => {
     set.close();
   });
 
+  it('mix labels of a set that is sorted by label, also where all documents are cut to one length', async () => {
+    const writer = new ExampleSetWriter(scratchFolder(), description);
+    for (let i = 0; i < 640; i++)
+      writer.addExample('train', [writer.addDocument(Uint8Array.of(1, 2, 3, i % 256))], i < 320 ? 0 : 1);
+    for (const split of ['valid', 'test'] as const)
+      writer.addExample(split, [writer.addDocument(Uint8Array.of(1))], 0);
+    const set = await writer.finish();
+    const cut = { documentLength: 3, paddedLength: null };
+    const batches = new ExampleBatches({ set, splits: ['train'], batchSize: 16, seed: 1, padding: cut });
+    const pure = Array.from({ length: 40 }, () => new Set(batches.next().labels).size).filter((n) => n < 2);
+    expect(pure).toHaveLength(0);
+    set.close();
+  });
+
   it('go on where they stood', async () => {
     const set = await toySet(scratchFolder());
     const make = () => new ExampleBatches({ set, splits: ['train'], batchSize: 3, seed: 4, padding });
