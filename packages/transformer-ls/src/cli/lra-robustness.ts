@@ -24,6 +24,7 @@ import { openSet } from './evaluate-classifier.js';
 import { decimalNumber, listOf, oneOfNames, wholeNumber } from './flags.js';
 import { formatDuration, formatInteger } from './format.js';
 import { interruptible } from './interrupt.js';
+import { makeOutputFolder } from './output-folder.js';
 import { StatusLine } from './status-line.js';
 import { useThreads } from './threads.js';
 
@@ -86,8 +87,7 @@ async function runRobustness(paths: readonly string[], flags: RobustnessFlags): 
   try {
     useThreads(flags.threads);
     const places = await placesOfRuns(paths);
-    const folder = flags.out ?? places[0]!.runPath;
-    await nodeFileSystem.makeFolder(folder); // before hours of work, not after them
+    const folder = await makeOutputFolder(flags.out ?? places[0]!.runPath);
     const set = await openSet(places[0]!, flags);
     try {
       const robustness = await measure(paths, set, flags, interrupt.signal);
@@ -133,7 +133,12 @@ async function measure(
   const { kinds, strengths, seed, split } = flags;
   const examples = chosenPlaces(set, split, { count: flags.examples, seed });
   const alphabet = tokensInUse(set, split);
-  const progress = progressOf(paths.length * passesOf(kinds, strengths) * examples.length);
+  const passes = passesOf(kinds, strengths);
+  if (!flags.json)
+    console.error(
+      `reading ${formatInteger(examples.length)} examples of ${set.record.task} ${split} ${passes} times with each of ${paths.length} run(s)`,
+    );
+  const progress = progressOf(paths.length * passes * examples.length);
   const runs: RobustnessOfRun[] = [];
   try {
     for (const path of paths)
