@@ -36,6 +36,8 @@ export interface LineChart {
   readonly references?: readonly ReferenceLine[];
   /** Highest y worth seeing: lines above it leave the picture at the top. Default: the highest value. */
   readonly yTop?: number;
+  /** Values that the y axis must show too: charts side by side share an axis by naming each other's values. */
+  readonly yIncludes?: readonly number[];
   /** Pixels. Defaults: 860 and 460. */
   readonly width?: number;
   readonly height?: number;
@@ -157,7 +159,7 @@ function yRangeOf(chart: LineChart, points: readonly Point[]): Range {
   const shown = values.filter((value) => value <= top);
   const capped = shown.length < values.length && Number.isFinite(top) ? [top] : [];
   const references = (chart.references ?? []).map((reference) => reference.y);
-  return rangeOf([...shown, ...capped, ...references], 0.05);
+  return rangeOf([...shown, ...capped, ...references, ...(chart.yIncludes ?? [])], 0.05);
 }
 
 function drawHeadings(chart: LineChart, width: number): { markup: string; bottom: number } {

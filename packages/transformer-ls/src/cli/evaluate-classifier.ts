@@ -70,7 +70,11 @@ async function measured(
   }
 }
 
-async function openSet({ training }: LoadedClassifier, flags: ClassifierFlags): Promise<ExampleSet> {
+/** The set that flags name, else the one the model was trained on. @throws UsageError where there is neither */
+export async function openSet(
+  { training }: Pick<LoadedClassifier, 'training'>,
+  flags: Pick<ClassifierFlags, 'data' | 'from' | 'dataFolder'>,
+): Promise<ExampleSet> {
   const own = training?.data;
   const name = flags.data ?? own?.name;
   if (name === undefined)

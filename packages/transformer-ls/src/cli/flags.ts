@@ -34,6 +34,21 @@ export function repeated(value: string, earlier: readonly string[]): readonly st
   return [...earlier, value];
 }
 
+/** A parser for values between commas, each read by `parse`; a value that comes twice counts once. */
+export function listOf<T>(parse: (text: string) => T): (text: string) => readonly T[] {
+  return (text) => [...new Set(text.split(',').map((part) => parse(part.trim())))];
+}
+
+/** A parser for one of the names. */
+export function oneOfNames<T extends string>(names: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = names.find((name) => name === text);
+    if (found === undefined)
+      throw new InvalidArgumentError(`Expected one of ${names.join(', ')}, received '${text}'.`);
+    return found;
+  };
+}
+
 function factorOf(unit: string | undefined): number {
   return { k: 1e3, M: 1e6, G: 1e9 }[unit ?? ''] ?? 1;
 }

@@ -1,6 +1,6 @@
 /** `transformer-ls <verb>`: the table of commands, help, and what happens to errors. */
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { describeFailure, exitCodeOf } from './errors.js';
 
 interface Verb {
@@ -29,6 +29,10 @@ const verbs: Readonly<Record<string, Verb>> = {
   classify: {
     summary: 'label and probabilities of a text by a trained classifier',
     load: async () => (await import('./classify.js')).classifyCommand(),
+  },
+  lra: {
+    summary: 'compare runs on Long Range Arena: report, robustness',
+    load: async () => (await import('./lra.js')).lraCommand(),
   },
   inspect: {
     summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',
@@ -67,7 +71,7 @@ async function buildProgram(verb: string | undefined): Promise<Command> {
     const command = name === verb ? await load() : new Command(name).description(summary);
     program.addCommand(command.summary(summary));
   }
-  for (const command of [program, ...program.commands]) reportThroughErrors(command);
+  reportThroughErrors(program);
   return program;
 }
 
@@ -75,6 +79,19 @@ async function buildProgram(verb: string | undefined): Promise<Command> {
 function reportThroughErrors(command: Command): void {
   command.exitOverride().configureOutput({ outputError: () => undefined });
   if (command.parent !== null) command.option('--debug', 'print where an error happened');
+  for (const inner of command.commands) reportThroughErrors(inner);
+}
+
+/** The words of `args` that name a command, and one inside it: `lra robustness`. */
+function namedCommand(program: Command | undefined, args: readonly string[]): string | undefined {
+  const path: string[] = [];
+  let at = program;
+  for (const word of args.filter((arg) => !arg.startsWith('-'))) {
+    at = at?.commands.find((command) => command.name() === word);
+    if (at === undefined) break;
+    path.push(word);
+  }
+  return path.length === 0 ? undefined : path.join(' ');
 }
 
 function readVersion(): string {
@@ -93,18 +110,23 @@ function endQuietlyOnClosedPipe(): void {
     });
 }
 
+/** A command that needs another word has printed its help, which says more than a line. */
+function isHelp(error: unknown): boolean {
+  return error instanceof CommanderError && error.code === 'commander.help';
+}
+
 async function main(args: readonly string[]): Promise<void> {
   endQuietlyOnClosedPipe();
   const debug = args.includes('--debug') || Boolean(process.env.TLS_DEBUG);
-  const verb = verbOf(args);
+  let program: Command | undefined;
   try {
-    const program = await buildProgram(verb);
+    program = await buildProgram(verbOf(args));
     if (args.length === 0) program.help({ error: true });
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
     const code = exitCodeOf(error);
-    const known = verb !== undefined && Object.hasOwn(verbs, verb) ? verb : undefined;
-    if (code !== 0 && args.length > 0) console.error(describeFailure(error, known, debug));
+    if (code !== 0 && !isHelp(error))
+      console.error(describeFailure(error, namedCommand(program, args), debug));
     process.exitCode = code;
   }
 }

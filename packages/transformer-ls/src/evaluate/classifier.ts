@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crossEntropy, noGrad, scope, tensor } from '@transformer-ls/torch';
 import { type ExamplePlace, type PaddedSequences, type Padding, readBatch } from '../lra/example-batches.js';
-import type { ExampleSet } from '../lra/example-set.js';
+import type { ExampleReader } from '../lra/example-set.js';
 import type { SequenceBatch, SequenceClassifier } from '../models/sequence-classifier/model.js';
 import type { Precision } from '../train/precision.js';
 
@@ -29,7 +29,7 @@ export interface EvaluateClassifierOptions {
  */
 export async function evaluateClassifier(
   model: SequenceClassifier,
-  set: ExampleSet,
+  set: ExampleReader,
   places: readonly ExamplePlace[],
   { padding, batchSize, precision, signal, onProgress }: EvaluateClassifierOptions,
 ): Promise<ClassifierScores> {
@@ -67,7 +67,7 @@ export function sequenceBatch(
 }
 
 /** Like lengths together: less padding to compute. */
-function byLength(set: ExampleSet, places: readonly ExamplePlace[]): ExamplePlace[] {
+function byLength(set: ExampleReader, places: readonly ExamplePlace[]): ExamplePlace[] {
   const total = ({ split, index }: ExamplePlace) =>
     set.lengths(split, index).reduce((sum, length) => sum + length, 0);
   return places

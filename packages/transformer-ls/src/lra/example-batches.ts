@@ -4,7 +4,7 @@
  * Shape letters: B examples, L tokens of the longest.
  */
 import { DataError } from '../data/errors.js';
-import type { ExampleSet, Split } from './example-set.js';
+import { type ExampleReader, type ExampleSet, type Split, splits } from './example-set.js';
 import { Random, shuffledIndices } from './random.js';
 
 /** Sequences side by side: ids (B, L) row by row, 0 behind the end of each. */
@@ -36,7 +36,11 @@ export interface ExamplePlace {
 }
 
 /** Reads some examples. */
-export function readBatch(set: ExampleSet, places: readonly ExamplePlace[], padding: Padding): ExampleBatch {
+export function readBatch(
+  set: ExampleReader,
+  places: readonly ExamplePlace[],
+  padding: Padding,
+): ExampleBatch {
   const examples = places.map(({ split, index }) => set.example(split, index, padding.documentLength));
   const inputs = examples[0]?.documents.length ?? 0;
   const documents = Array.from({ length: inputs }, (_, which) =>
@@ -166,8 +170,12 @@ export function placesOf(set: ExampleSet, parts: readonly Split[]): ExamplePlace
   return parts.flatMap((split) => Array.from({ length: set.count(split) }, (_, index) => ({ split, index })));
 }
 
-/** As many places as asked for (null: all), evenly over all of them: a set may be sorted by label. */
-export function spreadOver<T>(places: readonly T[], count: number | null): readonly T[] {
-  if (count === null || count >= places.length) return places;
-  return Array.from({ length: count }, (_, i) => places[Math.floor((i * places.length) / count)]!);
+/** Some examples of a part, or all where it has no more: chosen by the seed, since the first ones may all have one label. */
+export function chosenPlaces(
+  set: ExampleSet,
+  split: Split,
+  { count, seed }: { readonly count: number | undefined; readonly seed: number },
+): ExamplePlace[] {
+  const order = shuffledIndices(set.count(split), new Random(seed, splits.indexOf(split)));
+  return Array.from(order.subarray(0, count).sort(), (index) => ({ split, index }));
 }

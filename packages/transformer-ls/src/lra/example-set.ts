@@ -29,6 +29,14 @@ export interface Example {
   readonly label: number;
 }
 
+/** Where examples are read from: a prepared set, or one whose documents are changed on the way. */
+export interface ExampleReader {
+  /** Tokens of each document of an example. */
+  lengths(split: Split, index: number): number[];
+  /** @param most tokens of a document; what comes after is not part of it */
+  example(split: Split, index: number, most?: number): Example;
+}
+
 const MANIFEST = 'set.json';
 const DOCUMENTS = 'documents.bin';
 const OFFSETS = 'documents.offsets';
@@ -180,7 +188,7 @@ export class ExampleSetWriter {
 }
 
 /** A prepared set, opened for reading. */
-export class ExampleSet {
+export class ExampleSet implements ExampleReader {
   readonly #file: number;
   readonly #offsets: Float64Array;
   readonly #examples: Record<Split, Uint32Array>;

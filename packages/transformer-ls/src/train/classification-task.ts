@@ -3,13 +3,7 @@ import type { ClassifierTrainingConfig } from '@transformer-ls/formats';
 import { crossEntropy, noGrad, type Tensor, tensor } from '@transformer-ls/torch';
 import { DataError } from '../data/errors.js';
 import { evaluateClassifier, sequenceBatch } from '../evaluate/classifier.js';
-import {
-  ExampleBatches,
-  type ExamplePlace,
-  type Padding,
-  placesOf,
-  spreadOver,
-} from '../lra/example-batches.js';
+import { chosenPlaces, ExampleBatches, type ExamplePlace, type Padding } from '../lra/example-batches.js';
 import type { ExampleSet, Split } from '../lra/example-set.js';
 import type { SequenceClassifier } from '../models/sequence-classifier/model.js';
 import { isJsonObject, type JsonObject } from '../run/json.js';
@@ -57,7 +51,7 @@ export class ClassificationTask implements TrainingTask {
       seed,
       padding: paddingOf(config),
     });
-    this.valid = spreadOver(placesOf(set, [parts.valid]), config.evaluateExamples);
+    this.valid = chosenPlaces(set, parts.valid, { count: config.evaluateExamples ?? undefined, seed });
   }
 
   /** The published optimiser decays everything (spec 2.7); else matrices only, as is usual. */
