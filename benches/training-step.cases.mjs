@@ -1,5 +1,6 @@
 /** The models and segments that benches/training-step.mjs measures; sizes as in the package's configurations. */
 import { languageModelSchema, parseConfig } from '../packages/formats/dist/index.js';
+import { classifierPreset } from '../packages/transformer-ls/dist/models/sequence-classifier/presets.js';
 
 const SIZES = {
   small: {
@@ -30,8 +31,13 @@ const SIZES = {
   },
 };
 
-/** Names such as `reference/small`. */
-export const CASES = Object.fromEntries(
+/** The published classifiers on rows as they are published: padded to the longest length. */
+const CLASSIFIERS = {
+  'reference/listops': { config: classifierPreset('lra-listops', 'reference'), batchSize: 32, shortest: 500 },
+  'reference/text': { config: classifierPreset('lra-text', 'reference'), batchSize: 16, shortest: 200 },
+};
+
+const languageModels = Object.fromEntries(
   ['reference', 'consistent'].flatMap((mode) =>
     Object.entries(SIZES).map(([size, { model, ...segment }]) => [
       `${mode}/${size}`,
@@ -48,3 +54,6 @@ export const CASES = Object.fromEntries(
     ]),
   ),
 );
+
+/** Names such as `reference/small`. */
+export const CASES = { ...languageModels, ...CLASSIFIERS };

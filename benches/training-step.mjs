@@ -48,14 +48,18 @@ function pythonVariant(python, name, job) {
   };
 }
 
-function variantsOf(mode, { python, clone, compile }) {
+function variantsOf({ kind, mode }, { python, clone, compile }) {
   const variants = ourVariants();
   if (variants.length === 0) throw new Error('training-step: no bridge is built; run: npm run setup');
   if (!python) return variants;
   const composed = { kind: 'composed', compile: false };
-  variants.push(pythonVariant(python, 'PyTorch, composed', composed));
-  if (compile)
-    variants.push(pythonVariant(python, 'PyTorch, composed, torch.compile', { ...composed, compile: true }));
+  if (kind === 'language-model') {
+    variants.push(pythonVariant(python, 'PyTorch, composed', composed));
+    if (compile)
+      variants.push(
+        pythonVariant(python, 'PyTorch, composed, torch.compile', { ...composed, compile: true }),
+      );
+  }
   if (clone && mode === 'reference')
     variants.push(pythonVariant(python, 'PyTorch, published', { kind: 'published', compile: false, clone }));
   return variants;
@@ -87,15 +91,38 @@ class Worker {
   }
 }
 
-/** Ids that every side reads: (lanes, segments*T + 1) int64, from a small linear congruential generator. */
-function writeIds(path, { config, segmentLength, batchSize }) {
-  const ids = new BigInt64Array(batchSize * (SEGMENTS * segmentLength + 1));
+/** What every side reads, int64: (lanes, segments*T + 1) ids, or for a classifier (steps*B, L + 1), each row's label last. */
+function writeData(path, job) {
+  const next = generator();
+  const data = job.config.kind === 'language-model' ? streams(job, next) : examples(job, next);
+  writeFileSync(path, new Uint8Array(data.buffer));
+}
+
+/** Whole numbers below a limit, from a small linear congruential generator. */
+function generator() {
   let state = 1;
-  for (let i = 0; i < ids.length; i++) {
+  return (limit) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    ids[i] = BigInt((state >>> 16) % config.vocabularySize);
+    return (state >>> 16) % limit;
+  };
+}
+
+function streams({ config, segmentLength, batchSize }, next) {
+  return BigInt64Array.from({ length: batchSize * (SEGMENTS * segmentLength + 1) }, () =>
+    BigInt(next(config.vocabularySize)),
+  );
+}
+
+/** Sequences of all lengths with 0 behind their end. */
+function examples({ config, batchSize, shortest }, next) {
+  const { maxLength: L, vocabularySize, classes } = config;
+  const data = new BigInt64Array(SEGMENTS * batchSize * (L + 1));
+  for (let row = 0; row < SEGMENTS * batchSize; row++) {
+    const length = shortest + next(L - shortest);
+    for (let i = 0; i < length; i++) data[row * (L + 1) + i] = BigInt(1 + next(vocabularySize - 1));
+    data[row * (L + 1) + L] = BigInt(next(classes));
   }
-  writeFileSync(path, new Uint8Array(ids.buffer));
+  return data;
 }
 
 /** The first one's random start is everybody's. */
@@ -134,10 +161,18 @@ async function runRounds(workers, rounds) {
 async function measure(name, settings) {
   const folder = mkdtempSync(join(tmpdir(), 'tls-bench-'));
   const [weights, data] = [join(folder, 'weights.safetensors'), join(folder, 'ids.bin')];
-  const job = { ...CASES[name], weights, data, threads: settings.threads, learningRate: 2.5e-4, clipNorm: 1 };
-  const workers = variantsOf(job.config.mode, settings).map((variant) => new Worker(variant));
+  const job = {
+    ...CASES[name],
+    weights,
+    data,
+    threads: settings.threads,
+    steps: SEGMENTS,
+    learningRate: 2.5e-4,
+    clipNorm: 1,
+  };
+  const workers = variantsOf(job.config, settings).map((variant) => new Worker(variant));
   try {
-    writeIds(data, job);
+    writeData(data, job);
     await prepareWorkers(workers, job);
     return { name, job, load: loadavg(), ...(await runRounds(workers, settings.rounds)) };
   } finally {

@@ -31,12 +31,24 @@ function largestDifference(rows, key) {
   return Math.max(...differences).toExponential(1);
 }
 
+function sizesOf({ config, batchSize: B, segmentLength }) {
+  const { layers, modelDim: D, heads, innerDim } = config;
+  const model = `${layers} layers, D ${D}, ${heads} heads, inner ${innerDim}`;
+  if (config.kind === 'sequence-classifier') {
+    const { maxLength: L, attention } = config;
+    const sizes = `${model}, window ${attention.windowSize}, rank ${attention.projectionRank}; ${B} x ${L} tokens a step, padding counted`;
+    return { sizes, tokens: B * L };
+  }
+  const { windowSize, chunkSize, projectionRank, memoryLength } = config;
+  const sizes = `${model}, window ${windowSize}, chunk ${chunkSize}, rank ${projectionRank}, memory ${memoryLength}; ${B} x ${segmentLength} tokens a step`;
+  return { sizes, tokens: B * segmentLength };
+}
+
 /** A Markdown section: sizes, what agreed, one line per variant. */
 export function describeCase({ name, job, load, rows, multiplyAccumulates }) {
-  const { config, segmentLength: T, batchSize: B } = job;
   const peak = Math.max(...rows.map(({ products }) => median(products)));
   const baselines = rows.filter(({ variant }) => !variant.ours);
-  const sizes = `${config.layers} layers, D ${config.modelDim}, ${config.heads} heads, inner ${config.innerDim}, window ${config.windowSize}, chunk ${config.chunkSize}, rank ${config.projectionRank}, memory ${config.memoryLength}; ${B} x ${T} tokens a step`;
+  const { sizes, tokens } = sizesOf(job);
   const agreed =
     rows.length > 1
       ? `Same weights and data: losses of the first two steps differ by at most ${largestDifference(rows, 'loss')}, gradient norms by ${largestDifference(rows, 'norm')} (relative).`
@@ -55,7 +67,7 @@ export function describeCase({ name, job, load, rows, multiplyAccumulates }) {
     '1024³ GFLOP/s',
     ...ratios,
   ];
-  const lines = rows.map((row) => cellsOf(row, baselines, { tokens: B * T, multiplyAccumulates }));
+  const lines = rows.map((row) => cellsOf(row, baselines, { tokens, multiplyAccumulates }));
   return [
     `## ${name}`,
     '',

@@ -5,6 +5,7 @@ import { encodeSafetensors, parseSafetensors } from '../packages/formats/dist/in
 import * as torch from '../packages/torch/dist/index.js';
 import { createLanguageModel } from '../packages/transformer-ls/dist/models/language-model/create.js';
 import { carryMemory, disposeMemory } from '../packages/transformer-ls/dist/models/language-model/memory.js';
+import { SequenceClassifier } from '../packages/transformer-ls/dist/models/sequence-classifier/model.js';
 import { entryOfTensor, tensorOfEntry } from '../packages/transformer-ls/dist/weights/tensor-entries.js';
 
 function statusMib(field) {
@@ -25,50 +26,83 @@ function loadWeights(model, path) {
   });
 }
 
-function readIds(path, batch) {
+/** (rows, columns) int64. */
+function readData(path, rows) {
   const bytes = readFileSync(path);
   const ids = new BigInt64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-  return torch.tensor(ids, { dtype: 'int64', shape: [batch, ids.length / batch] });
+  return torch.tensor(ids, { dtype: 'int64', shape: [rows, ids.length / rows] });
+}
+
+/** Segments of streams one after the other, with the memory between them. */
+class LanguageModelTask {
+  constructor(job) {
+    this.job = job;
+    this.model = createLanguageModel(job.config);
+    this.ids = readData(job.data, job.batchSize);
+    this.segments = (this.ids.size(1) - 1) / job.segmentLength;
+    this.memory = carryMemory(this.model.emptyMemory(job.batchSize));
+  }
+
+  segment(step) {
+    const { segmentLength: T } = this.job;
+    const begin = (step % this.segments) * T;
+    return { ids: this.ids.narrow(1, begin, T), targets: this.ids.narrow(1, begin + 1, T) };
+  }
+
+  forward(step) {
+    const { ids, targets } = this.segment(step);
+    const { logits, memory } = this.model.forward(ids, this.memory);
+    const flat = logits.reshape([targets.numel, logits.size(-1)]);
+    const loss = torch.crossEntropy(flat, targets.reshape([targets.numel]));
+    return { loss, carry: () => this.carry(memory) };
+  }
+
+  carry(memory) {
+    const carried = carryMemory(memory);
+    disposeMemory(this.memory);
+    this.memory = carried;
+  }
+}
+
+/** Batches of padded rows; the last column is the label. */
+class ClassifierTask {
+  constructor(job) {
+    const rows = job.steps * job.batchSize;
+    this.job = job;
+    this.model = new SequenceClassifier(job.config);
+    this.data = readData(job.data, rows);
+  }
+
+  forward(step) {
+    const { steps, batchSize: B, config } = this.job;
+    const rows = this.data.narrow(0, (step % steps) * B, B);
+    const ids = rows.narrow(1, 0, config.maxLength).contiguous();
+    const logits = this.model.forward({ ids, mask: ids.ne(0) });
+    return { loss: torch.crossEntropy(logits, rows.select(1, config.maxLength)), carry: () => undefined };
+  }
 }
 
 class Trainer {
   constructor(job) {
     this.job = job;
     torch.manualSeed(0);
-    this.model = createLanguageModel(job.config);
-    if (job.kind === 'make-weights') saveWeights(this.model, job.weights);
-    else loadWeights(this.model, job.weights);
-    this.parameters = this.model.parameters();
-    this.optimizer = new torch.AdamW(this.model.namedParameters(), { learningRate: job.learningRate });
-    this.ids = readIds(job.data, job.batchSize);
-    this.segments = (this.ids.size(1) - 1) / job.segmentLength;
-    this.memory = carryMemory(this.model.emptyMemory(job.batchSize));
+    this.task = job.config.kind === 'language-model' ? new LanguageModelTask(job) : new ClassifierTask(job);
+    const { model } = this.task;
+    if (job.kind === 'make-weights') saveWeights(model, job.weights);
+    else loadWeights(model, job.weights);
+    this.parameters = model.parameters();
+    this.optimizer = new torch.AdamW(model.namedParameters(), { learningRate: job.learningRate });
     this.done = 0;
-  }
-
-  segment() {
-    const { segmentLength: T } = this.job;
-    const begin = (this.done % this.segments) * T;
-    return { ids: this.ids.narrow(1, begin, T), targets: this.ids.narrow(1, begin + 1, T) };
-  }
-
-  forward() {
-    const { ids, targets } = this.segment();
-    const { logits, memory } = this.model.forward(ids, this.memory);
-    const flat = logits.reshape([targets.numel, logits.size(-1)]);
-    return { loss: torch.crossEntropy(flat, targets.reshape([targets.numel])), memory };
   }
 
   step() {
     return torch.scope(() => {
       this.optimizer.zeroGrad();
-      const { loss, memory } = this.forward();
+      const { loss, carry } = this.task.forward(this.done);
       loss.backward();
       const norm = torch.clipGradNorm(this.parameters, this.job.clipNorm);
       this.optimizer.step();
-      const carried = carryMemory(memory);
-      disposeMemory(this.memory);
-      this.memory = carried;
+      carry();
       this.done += 1;
       return { loss: loss.item(), norm };
     });
@@ -89,7 +123,7 @@ class Trainer {
 
   /** Of one forward pass. */
   multiplyAccumulates() {
-    return torch.scope(() => torch.countMultiplyAccumulates(torch.recordOps(() => this.forward()).ops));
+    return torch.scope(() => torch.countMultiplyAccumulates(torch.recordOps(() => this.task.forward(0)).ops));
   }
 }
 

@@ -12,6 +12,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from composed import ConsistentModel, ReferenceModel  # noqa: E402
 from published import PublishedModel  # noqa: E402
+from published_classifier import PublishedClassifier  # noqa: E402
 
 
 def read_safetensors(path):
@@ -44,27 +45,51 @@ def make_model(kind, job):
     return ConsistentModel(config) if config["mode"] == "consistent" else ReferenceModel(config)
 
 
-class Trainer:
+class LanguageModelTask:
+    """Segments of streams one after the other, with the memory between them."""
+
     def __init__(self, job):
         self.T, batch = job["segmentLength"], job["batchSize"]
         self.model = make_model(job["kind"], job)
-        self.model.load_state_dict(read_safetensors(job["weights"]))
         self.forward = torch.compile(self.model) if job["compile"] else self.model
-        self.parameters = list(self.model.parameters())
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=job["learningRate"], fused=True)
-        self.clipNorm = job["clipNorm"]
         self.ids = read_ids(job["data"], batch)
         self.segments = (self.ids.size(1) - 1) // self.T
         self.memory = self.model.empty_memory(batch)
+
+    def loss(self, step):
+        begin = step % self.segments * self.T
+        ids = self.ids[:, begin : begin + self.T]
+        targets = self.ids[:, begin + 1 : begin + 1 + self.T]
+        scores, self.memory = self.forward(ids, self.memory)
+        return self.model.loss(scores.flatten(0, 1), targets.flatten())
+
+
+class ClassifierTask:
+    """Batches of padded rows; the last column is the label."""
+
+    def __init__(self, job):
+        self.B, self.steps = job["batchSize"], job["steps"]
+        self.model = PublishedClassifier(job["config"], job["clone"])
+        self.data = read_ids(job["data"], self.B * self.steps)
+
+    def loss(self, step):
+        rows = self.data[step % self.steps * self.B :][: self.B]
+        return self.model(rows[:, :-1].contiguous(), rows[:, -1])
+
+
+class Trainer:
+    def __init__(self, job):
+        task = LanguageModelTask if job["config"]["kind"] == "language-model" else ClassifierTask
+        self.task = task(job)
+        self.task.model.load_state_dict(read_safetensors(job["weights"]))
+        self.parameters = list(self.task.model.parameters())
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=job["learningRate"], fused=True)
+        self.clipNorm = job["clipNorm"]
         self.done = 0
 
     def step(self):
-        begin = self.done % self.segments * self.T
-        ids = self.ids[:, begin : begin + self.T]
-        targets = self.ids[:, begin + 1 : begin + 1 + self.T]
         self.optimizer.zero_grad(set_to_none=True)
-        scores, self.memory = self.forward(ids, self.memory)
-        loss = self.model.loss(scores.flatten(0, 1), targets.flatten())
+        loss = self.task.loss(self.done)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clipNorm, foreach=True)
         self.optimizer.step()
