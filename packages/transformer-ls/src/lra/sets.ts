@@ -3,7 +3,10 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { closestName } from '@transformer-ls/formats';
 import { DataError } from '../data/errors.js';
+import { cifar10Caution, cifar10Expects, readCifar10 } from './cifar10.js';
+import { cifar10Classes } from './cifar10-pictures.js';
 import { type ExampleSetDescription, type ExampleSetWriter, type Split, splits } from './example-set.js';
+import { CIFAR_PIXELS, type GreyExample } from './grey-images.js';
 import { readIdx } from './idx.js';
 import { fieldsOf, linesOf } from './lines.js';
 import { generateListOps, listOpsVocabulary, parseListOps, withoutBrackets } from './listops.js';
@@ -37,7 +40,7 @@ export interface SetDefinition {
   /** What `from` must be. */
   readonly expects: string;
   /** What results on data of this source must not be reported as. */
-  caution(source: SetSource): string;
+  caution(source: SetSource): string | Promise<string>;
   fill(writer: ExampleSetWriter, source: SetSource): Promise<void>;
 }
 
@@ -181,6 +184,28 @@ const pairFiles: Record<Split, [table: string, ids: string]> = {
   test: ['new_aan_pairs.test.tsv', 'aan.pairs.test.tsv'],
 };
 
+/** One in ten training images chooses the checkpoint: the last, as in the published pipeline. */
+const HELD_OUT_IMAGES = 10;
+
+const cifar10: SetDefinition = {
+  name: 'cifar10',
+  title: 'cifar10: photographs of ten kinds of things, 32 x 32 grey pixels (the task Image)',
+  description: { inputs: 'one', classes: [...cifar10Classes], vocabulary: [], validFrom: 'train' },
+  documentLength: CIFAR_PIXELS,
+  maxLength: CIFAR_PIXELS,
+  generated: false,
+  expects: cifar10Expects,
+  caution: ({ from }) => cifar10Caution(from!),
+  async fill(writer, source) {
+    const { train, test } = await readCifar10(source.from!, source.tick);
+    const held = train.length - Math.floor(train.length / HELD_OUT_IMAGES);
+    const add = (split: Split, { pixels, label }: GreyExample) =>
+      writer.addExample(split, [writer.addDocument(pixels)], label);
+    for (const [index, example] of train.entries()) add(index < held ? 'train' : 'valid', example);
+    for (const example of test) add('test', example);
+  },
+};
+
 const pathfinder = (side: keyof typeof pathfinderShapes): SetDefinition => ({
   name: `pathfinder${side}`,
   title: `pathfinder${side}: are two discs joined by a dashed path, ${side} x ${side} grey pixels${side === 128 ? ' (Path-X)' : ''}`,
@@ -231,6 +256,7 @@ export const setDefinitions: readonly SetDefinition[] = [
   listOps(true),
   imdb,
   aan,
+  cifar10,
   pathfinder(32),
   pathfinder(64),
   pathfinder(128),
