@@ -1,6 +1,6 @@
 /** The sets of Long Range Arena: what each is, where its raw files come from, and how they become examples. */
 import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { closestName } from '@transformer-ls/formats';
 import { DataError } from '../data/errors.js';
 import { cifar10Caution, cifar10Expects, readCifar10 } from './cifar10.js';
@@ -11,6 +11,7 @@ import { readIdx } from './idx.js';
 import { fieldsOf, linesOf } from './lines.js';
 import { generateListOps, listOpsVocabulary, parseListOps, withoutBrackets } from './listops.js';
 import { generatePathfinder, pathfinderShapes } from './pathfinder.js';
+import { HARD_PATHFINDER, pathfinderFolder, picturesOfFolder } from './pathfinder-folder.js';
 import { Random } from './random.js';
 import { pairsOfIds, pairsOfTable, readDocuments } from './retrieval.js';
 import { type Review, reviewsOfArchive, reviewsOfFolder, reviewsOfTable } from './reviews.js';
@@ -213,18 +214,12 @@ const pathfinder = (side: keyof typeof pathfinderShapes): SetDefinition => ({
   documentLength: side * side,
   maxLength: side * side,
   generated: true,
-  expects: 'a folder with {train,val,test}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz',
-  caution: ({ from }) =>
-    from === undefined
-      ? 'Drawn by the generator of this project with the published sizes; not the published images.'
-      : 'Images of the original generator, not the published files.',
+  expects: `the folder pathfinder${side} of the published archive, one of its curv_* folders, or a folder with {train,val,test}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz`,
+  caution: ({ from }) => pathfinderCaution(from, side),
   async fill(writer, source) {
+    if (source.from !== undefined) return addPathfinder(writer, source.from, side, source.tick);
     const published = { train: 160_000, valid: 20_000, test: 20_000 };
     for (const split of splits) {
-      if (source.from !== undefined) {
-        await addIdx(writer, split, source.from, side * side);
-        continue;
-      }
       const train = source.examples ?? published.train;
       const count =
         split === 'train' ? train : Math.min(published[split], Math.max(1, Math.floor(train / 8)));
@@ -238,17 +233,65 @@ const pathfinder = (side: keyof typeof pathfinderShapes): SetDefinition => ({
   },
 });
 
+function pathfinderCaution(from: string | undefined, side: number): string {
+  if (from === undefined)
+    return 'Drawn by the generator of this project with the published sizes; not the published images.';
+  if (idxFile(from, 'train', 'images') !== undefined)
+    return 'Images of the original generator, not the published files.';
+  const difficulty = basename(pathfinderFolder(from, side));
+  return difficulty === HARD_PATHFINDER
+    ? ''
+    : `The pictures of ${difficulty}; the benchmark uses ${HARD_PATHFINDER}.`;
+}
+
+async function addPathfinder(
+  writer: ExampleSetWriter,
+  from: string,
+  side: number,
+  tick: SetSource['tick'],
+): Promise<void> {
+  if (idxFile(from, 'train', 'images') !== undefined) {
+    for (const split of splits) await addIdx(writer, split, from, side * side);
+    return;
+  }
+  for await (const { split, pixels, label, done, total } of picturesOfFolder(
+    pathfinderFolder(from, side),
+    side,
+  )) {
+    writer.addExample(split, [writer.addDocument(pixels)], label);
+    tick(done, total);
+  }
+}
+
 async function addIdx(writer: ExampleSetWriter, split: Split, folder: string, pixels: number): Promise<void> {
-  const name = split === 'valid' ? 'val' : split;
-  const images = await readIdx(join(folder, `${name}-images-idx3-ubyte.gz`));
-  const labels = await readIdx(join(folder, `${name}-labels-idx1-ubyte.gz`));
-  if (images.length !== labels.length || images.some(({ length }) => length !== pixels))
+  const [images, labels] = [await idxOf(folder, split, 'images'), await idxOf(folder, split, 'labels')];
+  const isLabel = (value: Uint8Array) => value.length === 1 && value[0]! <= 1;
+  if (
+    images.length !== labels.length ||
+    !images.every(({ length }) => length === pixels) ||
+    !labels.every(isLabel)
+  )
     throw new DataError(
-      `${folder}: expected as many labels as images of ${pixels} pixels in the ${name} part`,
+      `${folder}: expected as many labels 0 or 1 as images of ${pixels} pixels in the ${split} part`,
     );
   images.forEach((image, i) => {
     writer.addExample(split, [writer.addDocument(image)], labels[i]![0]!);
   });
+}
+
+async function idxOf(folder: string, split: Split, what: 'images' | 'labels'): Promise<Uint8Array[]> {
+  const path = idxFile(folder, split, what);
+  if (path === undefined) throw new DataError(`${folder}: holds no ${idxNames(split, what)[0]}`);
+  return readIdx(path);
+}
+
+function idxFile(folder: string, split: Split, what: 'images' | 'labels'): string | undefined {
+  return firstFile(folder, idxNames(split, what));
+}
+
+function idxNames(split: Split, what: 'images' | 'labels'): string[] {
+  const name = `${split === 'valid' ? 'val' : split}-${what}-idx${what === 'images' ? 3 : 1}-ubyte`;
+  return [`${name}.gz`, name];
 }
 
 export const setDefinitions: readonly SetDefinition[] = [

@@ -30,7 +30,9 @@ export function transpileProgram(folder: string): string {
 function dependencies(): string[] {
   const text = readFileSync(join(packages, 'transformer-ls/package.json'), 'utf8');
   const { dependencies, optionalDependencies } = JSON.parse(text) as Record<string, Record<string, string>>;
-  return Object.keys({ ...dependencies, ...optionalDependencies }).filter((name) => !name.startsWith('@transformer-ls/'));
+  return Object.keys({ ...dependencies, ...optionalDependencies }).filter(
+    (name) => !name.startsWith('@transformer-ls/'),
+  );
 }
 
 function manifest(main: string): string {
