@@ -21,6 +21,29 @@ export {
 } from './dtypes.js';
 export { type LanguageModelConfig, languageModelSchema } from './language-model-config.js';
 export * from './metrics.js';
+export { NumpyArray, NumpyDtype, numpyGlobals } from './numpy-pickle.js';
+export {
+  DEEPEST_PICKLE_MARKS,
+  LARGEST_PICKLE_INTEGER,
+  LARGEST_PICKLE_TEXT,
+  LONGEST_PICKLE_LINE,
+  MOST_PICKLE_MEMO,
+  MOST_PICKLE_OPCODES,
+  MOST_PICKLE_STACK,
+  noGlobals,
+  type PickleHandlers,
+  readPickle,
+} from './pickle.js';
+export { PickleError, type PickleErrorCode } from './pickle-error.js';
+export {
+  describePickle,
+  inertGlobal,
+  PickleDict,
+  PickleGlobal,
+  PickleObject,
+  type PickleValue,
+  wrongType,
+} from './pickle-values.js';
 export * from './safetensors.js';
 export { SafetensorsError, type SafetensorsErrorCode } from './safetensors-error.js';
 // The building blocks have everyday names (`number`, `object`): they come under one.

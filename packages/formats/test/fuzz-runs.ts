@@ -4,10 +4,12 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { fuzzConfig } from '../fuzz/config.js';
 import { fuzzMetrics } from '../fuzz/metrics.js';
+import { fuzzPickle } from '../fuzz/pickle.js';
 import { fuzzSafetensors } from '../fuzz/safetensors.js';
 import { encodeSafetensors, formatMetricsLine, parseSafetensors } from '../src/index.js';
 import { languageModel, training } from './example-configs.js';
 import { metricsRecords } from './metrics-records.js';
+import { bytesOfBase64, pythonPickles } from './pickle-cases.js';
 import { fileOf, metadataRecords, tensorMaps } from './safetensors-cases.js';
 
 type FuzzEntry = (data: Uint8Array) => void | Promise<void>;
@@ -39,6 +41,11 @@ const TARGETS: FuzzTarget[] = [
     valid: fc
       .array(metricsRecords, { maxLength: 4 })
       .map((records) => utf8(records.map(formatMetricsLine).join(''))),
+  },
+  {
+    name: 'pickle',
+    entry: fuzzPickle,
+    valid: fc.constantFrom(...pythonPickles).map(([, base64]) => bytesOfBase64(base64)),
   },
 ];
 

@@ -62,7 +62,7 @@ async function write(definition: SetDefinition, folder: string, writing: Writing
   const writer = new ExampleSetWriter(folder, {
     task: definition.name,
     ...definition.description,
-    caution: definition.caution(source),
+    caution: await definition.caution(source),
     source: from ?? `generated, seed ${seed}`,
     stamp,
   });

@@ -1,13 +1,17 @@
 /** The sets of Long Range Arena: what each is, where its raw files come from, and how they become examples. */
 import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { closestName } from '@transformer-ls/formats';
 import { DataError } from '../data/errors.js';
+import { cifar10Caution, cifar10Expects, readCifar10 } from './cifar10.js';
+import { cifar10Classes } from './cifar10-pictures.js';
 import { type ExampleSetDescription, type ExampleSetWriter, type Split, splits } from './example-set.js';
+import { CIFAR_PIXELS, type GreyExample } from './grey-images.js';
 import { readIdx } from './idx.js';
 import { fieldsOf, linesOf } from './lines.js';
 import { generateListOps, listOpsVocabulary, parseListOps, withoutBrackets } from './listops.js';
 import { generatePathfinder, pathfinderShapes } from './pathfinder.js';
+import { HARD_PATHFINDER, pathfinderFolder, picturesOfFolder } from './pathfinder-folder.js';
 import { Random } from './random.js';
 import { pairsOfIds, pairsOfTable, readDocuments } from './retrieval.js';
 import { type Review, reviewsOfArchive, reviewsOfFolder, reviewsOfTable } from './reviews.js';
@@ -37,7 +41,7 @@ export interface SetDefinition {
   /** What `from` must be. */
   readonly expects: string;
   /** What results on data of this source must not be reported as. */
-  caution(source: SetSource): string;
+  caution(source: SetSource): string | Promise<string>;
   fill(writer: ExampleSetWriter, source: SetSource): Promise<void>;
 }
 
@@ -181,6 +185,28 @@ const pairFiles: Record<Split, [table: string, ids: string]> = {
   test: ['new_aan_pairs.test.tsv', 'aan.pairs.test.tsv'],
 };
 
+/** One in ten training images chooses the checkpoint: the last, as in the published pipeline. */
+const HELD_OUT_IMAGES = 10;
+
+const cifar10: SetDefinition = {
+  name: 'cifar10',
+  title: 'cifar10: photographs of ten kinds of things, 32 x 32 grey pixels (the task Image)',
+  description: { inputs: 'one', classes: [...cifar10Classes], vocabulary: [], validFrom: 'train' },
+  documentLength: CIFAR_PIXELS,
+  maxLength: CIFAR_PIXELS,
+  generated: false,
+  expects: cifar10Expects,
+  caution: ({ from }) => cifar10Caution(from!),
+  async fill(writer, source) {
+    const { train, test } = await readCifar10(source.from!, source.tick);
+    const held = train.length - Math.floor(train.length / HELD_OUT_IMAGES);
+    const add = (split: Split, { pixels, label }: GreyExample) =>
+      writer.addExample(split, [writer.addDocument(pixels)], label);
+    for (const [index, example] of train.entries()) add(index < held ? 'train' : 'valid', example);
+    for (const example of test) add('test', example);
+  },
+};
+
 const pathfinder = (side: keyof typeof pathfinderShapes): SetDefinition => ({
   name: `pathfinder${side}`,
   title: `pathfinder${side}: are two discs joined by a dashed path, ${side} x ${side} grey pixels${side === 128 ? ' (Path-X)' : ''}`,
@@ -188,18 +214,12 @@ const pathfinder = (side: keyof typeof pathfinderShapes): SetDefinition => ({
   documentLength: side * side,
   maxLength: side * side,
   generated: true,
-  expects: 'a folder with {train,val,test}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz',
-  caution: ({ from }) =>
-    from === undefined
-      ? 'Drawn by the generator of this project with the published sizes; not the published images.'
-      : 'Images of the original generator, not the published files.',
+  expects: `the folder pathfinder${side} of the published archive, one of its curv_* folders, or a folder with {train,val,test}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz`,
+  caution: ({ from }) => pathfinderCaution(from, side),
   async fill(writer, source) {
+    if (source.from !== undefined) return addPathfinder(writer, source.from, side, source.tick);
     const published = { train: 160_000, valid: 20_000, test: 20_000 };
     for (const split of splits) {
-      if (source.from !== undefined) {
-        await addIdx(writer, split, source.from, side * side);
-        continue;
-      }
       const train = source.examples ?? published.train;
       const count =
         split === 'train' ? train : Math.min(published[split], Math.max(1, Math.floor(train / 8)));
@@ -213,17 +233,65 @@ const pathfinder = (side: keyof typeof pathfinderShapes): SetDefinition => ({
   },
 });
 
+function pathfinderCaution(from: string | undefined, side: number): string {
+  if (from === undefined)
+    return 'Drawn by the generator of this project with the published sizes; not the published images.';
+  if (idxFile(from, 'train', 'images') !== undefined)
+    return 'Images of the original generator, not the published files.';
+  const difficulty = basename(pathfinderFolder(from, side));
+  return difficulty === HARD_PATHFINDER
+    ? ''
+    : `The pictures of ${difficulty}; the benchmark uses ${HARD_PATHFINDER}.`;
+}
+
+async function addPathfinder(
+  writer: ExampleSetWriter,
+  from: string,
+  side: number,
+  tick: SetSource['tick'],
+): Promise<void> {
+  if (idxFile(from, 'train', 'images') !== undefined) {
+    for (const split of splits) await addIdx(writer, split, from, side * side);
+    return;
+  }
+  for await (const { split, pixels, label, done, total } of picturesOfFolder(
+    pathfinderFolder(from, side),
+    side,
+  )) {
+    writer.addExample(split, [writer.addDocument(pixels)], label);
+    tick(done, total);
+  }
+}
+
 async function addIdx(writer: ExampleSetWriter, split: Split, folder: string, pixels: number): Promise<void> {
-  const name = split === 'valid' ? 'val' : split;
-  const images = await readIdx(join(folder, `${name}-images-idx3-ubyte.gz`));
-  const labels = await readIdx(join(folder, `${name}-labels-idx1-ubyte.gz`));
-  if (images.length !== labels.length || images.some(({ length }) => length !== pixels))
+  const [images, labels] = [await idxOf(folder, split, 'images'), await idxOf(folder, split, 'labels')];
+  const isLabel = (value: Uint8Array) => value.length === 1 && value[0]! <= 1;
+  if (
+    images.length !== labels.length ||
+    !images.every(({ length }) => length === pixels) ||
+    !labels.every(isLabel)
+  )
     throw new DataError(
-      `${folder}: expected as many labels as images of ${pixels} pixels in the ${name} part`,
+      `${folder}: expected as many labels 0 or 1 as images of ${pixels} pixels in the ${split} part`,
     );
   images.forEach((image, i) => {
     writer.addExample(split, [writer.addDocument(image)], labels[i]![0]!);
   });
+}
+
+async function idxOf(folder: string, split: Split, what: 'images' | 'labels'): Promise<Uint8Array[]> {
+  const path = idxFile(folder, split, what);
+  if (path === undefined) throw new DataError(`${folder}: holds no ${idxNames(split, what)[0]}`);
+  return readIdx(path);
+}
+
+function idxFile(folder: string, split: Split, what: 'images' | 'labels'): string | undefined {
+  return firstFile(folder, idxNames(split, what));
+}
+
+function idxNames(split: Split, what: 'images' | 'labels'): string[] {
+  const name = `${split === 'valid' ? 'val' : split}-${what}-idx${what === 'images' ? 3 : 1}-ubyte`;
+  return [`${name}.gz`, name];
 }
 
 export const setDefinitions: readonly SetDefinition[] = [
@@ -231,6 +299,7 @@ export const setDefinitions: readonly SetDefinition[] = [
   listOps(true),
   imdb,
   aan,
+  cifar10,
   pathfinder(32),
   pathfinder(64),
   pathfinder(128),

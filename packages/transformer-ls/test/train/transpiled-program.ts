@@ -29,8 +29,10 @@ export function transpileProgram(folder: string): string {
 /** The packages of others that the program needs. */
 function dependencies(): string[] {
   const text = readFileSync(join(packages, 'transformer-ls/package.json'), 'utf8');
-  const { dependencies: named } = JSON.parse(text) as { dependencies: Record<string, string> };
-  return Object.keys(named).filter((name) => !name.startsWith('@transformer-ls/'));
+  const { dependencies, optionalDependencies } = JSON.parse(text) as Record<string, Record<string, string>>;
+  return Object.keys({ ...dependencies, ...optionalDependencies }).filter(
+    (name) => !name.startsWith('@transformer-ls/'),
+  );
 }
 
 function manifest(main: string): string {

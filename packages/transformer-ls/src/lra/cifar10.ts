@@ -1,0 +1,85 @@
+/** Image: CIFAR-10 from whatever copy of it is there. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { sha256OfFile } from '../data/download.js';
+import { DataError } from '../data/errors.js';
+import { batchesOfArchive, batchesOfFolder } from './cifar10-batches.js';
+import { imagesOfJpegs, imagesOfStrips, isStrip, JPEG_ARCHIVES } from './cifar10-pictures.js';
+import type { GreyImages, Tick } from './grey-images.js';
+
+/** The published archives. Their SHA-256 are those that TensorFlow Datasets and Keras check. */
+export const cifar10Archives = [
+  {
+    name: 'cifar-10-binary.tar.gz',
+    bytes: 170_052_171,
+    sha256: 'c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd',
+  },
+  {
+    name: 'cifar-10-python.tar.gz',
+    bytes: 170_498_071,
+    sha256: '6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce',
+  },
+] as const;
+
+export const cifar10Expects =
+  'cifar-10-binary.tar.gz, cifar-10-python.tar.gz, a folder that one of them unpacks to, or a folder with cifar10-jpeg.{train,test}.tar.gz and cifar10-labels.train.txt';
+
+type Copy =
+  | { readonly kind: 'archive'; readonly path: string }
+  | { readonly kind: 'batches'; readonly folder: string; readonly extension: '.bin' | '' }
+  | { readonly kind: 'jpeg'; readonly folder: string }
+  | { readonly kind: 'strips'; readonly folder: string };
+
+/** Images in official order. @throws DataError where the copy is incomplete or damaged */
+export function readCifar10(from: string, tick: Tick): Promise<GreyImages> {
+  const copy = copyAt(from);
+  switch (copy.kind) {
+    case 'archive':
+      return batchesOfArchive(copy.path, tick);
+    case 'batches':
+      return batchesOfFolder(copy.folder, copy.extension, tick);
+    case 'jpeg':
+      return imagesOfJpegs(copy.folder, tick);
+    case 'strips':
+      return imagesOfStrips(copy.folder, tick);
+  }
+}
+
+/** What results on this copy must not be reported as. */
+export async function cifar10Caution(from: string): Promise<string> {
+  const copy = copyAt(from);
+  if (copy.kind === 'jpeg')
+    return 'Images that were stored as JPEG: accuracies are close to, but not, those of CIFAR-10. Results carry the name cifar10-jpeg.';
+  if (copy.kind === 'strips')
+    return 'Some thousand of the images only: not CIFAR-10. Results carry the name cifar10-part.';
+  if (copy.kind === 'batches') return '';
+  const sha256 = await sha256OfFile(copy.path);
+  if (cifar10Archives.some((archive) => archive.sha256 === sha256)) return '';
+  return `Not one of the published archives: its SHA-256 is ${sha256}.`;
+}
+
+/** Tells by names which copy a path is; a picked strip stands for all of its folder. */
+function copyAt(from: string): Copy {
+  if (!statSync(from).isDirectory())
+    return isStrip(basename(from))
+      ? { kind: 'strips', folder: dirname(from) }
+      : { kind: 'archive', path: from };
+  const names = new Set(readdirSync(from));
+  for (const { name } of cifar10Archives)
+    if (names.has(name)) return { kind: 'archive', path: join(from, name) };
+  for (const [inner, extension] of batchFolders)
+    for (const folder of [from, join(from, inner)])
+      if (holdsBatch(folder, extension)) return { kind: 'batches', folder, extension };
+  if (Object.values(JPEG_ARCHIVES).some((name) => names.has(name))) return { kind: 'jpeg', folder: from };
+  if ([...names].some(isStrip)) return { kind: 'strips', folder: from };
+  throw new DataError(`${from}: holds no CIFAR-10, expected ${cifar10Expects}`);
+}
+
+const batchFolders = [
+  ['cifar-10-batches-bin', '.bin'],
+  ['cifar-10-batches-py', ''],
+] as const;
+
+function holdsBatch(folder: string, extension: string): boolean {
+  return ['data_batch_1', 'test_batch'].some((name) => existsSync(join(folder, name + extension)));
+}
