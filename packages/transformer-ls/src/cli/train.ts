@@ -1,11 +1,11 @@
 /** `transformer-ls train`: from flags to a run, shown while it goes on. The training itself is in worker-train.ts. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { TrainingConfig } from '@transformer-ls/formats';
+import { attentionNames, type TrainingConfig } from '@transformer-ls/formats';
 import { Command, InvalidArgumentError } from 'commander';
 import { preset, presetNames } from '../models/language-model/presets.js';
-import { classifierPreset } from '../models/sequence-classifier/presets.js';
-import { parseOverride, withOverrides } from '../train/overrides.js';
+import { classifierPreset, classifierPresetNames } from '../models/sequence-classifier/presets.js';
+import { attentionOverrides, parseOverride, withOverrides } from '../train/overrides.js';
 import { recipe, recipeNames } from '../train/recipes.js';
 import type { TrainingRequest } from '../train/training.js';
 import { corpusSearchFolders, dataFolder } from './data-folder.js';
@@ -18,6 +18,7 @@ interface TrainFlags {
   readonly data?: string;
   readonly from?: string;
   readonly model?: string;
+  readonly attention?: string;
   readonly out?: string;
   readonly steps?: number;
   readonly maxTime?: number;
@@ -40,13 +41,19 @@ const HELP = `
 Recipes:
   ${recipeNames.join('\n  ')}
 
-Models for --model: ${presetNames.join(', ')}. Flags change the recipe; --steps, --max-time and --max-tokens replace all of its
-limits. Any other setting of config.json: --set optimizer.beta2=0.98. Ctrl-C saves and says how to go on.
+Models for --model: ${presetNames.join(', ')};
+of the recipes lra/…: ${classifierPresetNames.join(', ')}.
+Mechanisms for --attention (recipes lra/…):
+  ${attentionNames.slice(0, 6).join(', ')},
+  ${attentionNames.slice(6).join(', ')}
+Flags change the recipe; --steps, --max-time and --max-tokens replace all of its limits. Any other setting of config.json:
+--set optimizer.beta2=0.98. Ctrl-C saves and says how to go on.
 
 Examples:
   transformer-ls train embedded/quickstart
   transformer-ls train text/small --from notes.txt --max-time 15m
   transformer-ls train wikipedia-100m/small-1h --out runs/wiki --seed 2
+  transformer-ls train lra/listops --attention linformer
   transformer-ls train --resume runs/wiki --max-time 2h`;
 
 export function trainCommand(): Command {
@@ -56,6 +63,7 @@ export function trainCommand(): Command {
     .option('--data <corpus>', 'corpus to train on: enwik8, text8, wikipedia-100m, text, embedded')
     .option('--from <path>', 'file or folder the corpus is made from')
     .option('--model <preset>', `model size: ${presetNames.join(', ')}`)
+    .option('--attention <name>', 'how the tokens of a classifier attend to one another: one of those below')
     .option('--out <folder>', 'new folder of the run (default: runs/<recipe>)')
     .option('--steps <n>', 'stop after n updates', wholeNumber({ min: 1 }))
     .option('--max-time <time>', 'stop after this time, such as 90s, 15m, 1.5h', duration)
@@ -74,7 +82,7 @@ export function trainCommand(): Command {
     .option('--json', 'print one JSON record a line')
     .addHelpText('after', HELP)
     .action(async (name: string | undefined, flags: TrainFlags) => {
-      const request = trainingRequest(name, flags);
+      const request = trainingRequest(name, flags, (line) => console.error(line));
       process.exitCode = await superviseTraining(request, {
         json: flags.json ?? false,
         resumeCommand: (folder) => resumeCommand(folder, flags),
@@ -82,8 +90,12 @@ export function trainCommand(): Command {
     });
 }
 
-/** What the flags ask for. Throws UsageError. */
-export function trainingRequest(name: string | undefined, flags: TrainFlags): TrainingRequest {
+/** What the flags ask for; `say` gets what they bring about besides. Throws UsageError. */
+export function trainingRequest(
+  name: string | undefined,
+  flags: TrainFlags,
+  say: (line: string) => void = () => undefined,
+): TrainingRequest {
   const overrides = overridesOf(flags);
   const data = { folder: dataFolder(flags.dataFolder), searchFolders: corpusSearchFolders() };
   if (flags.resume !== undefined) {
@@ -92,26 +104,37 @@ export function trainingRequest(name: string | undefined, flags: TrainFlags): Tr
     if (flags.out !== undefined) throw new UsageError('expected --out or --resume, received both');
     if (flags.model !== undefined)
       throw new UsageError('--model cannot change in a run that is resumed; start a new run');
+    if (flags.attention !== undefined)
+      throw new UsageError('--attention cannot change in a run that is resumed; start a new run');
     return { kind: 'resume', folder: flags.resume, data, overrides };
   }
   if (name === undefined)
     throw new UsageError(`expected a recipe, one of ${recipeNames.join(', ')}, or --resume <folder>`);
-  const config = asUsage(() => configOf(name, flags.model, overrides));
-  return { kind: 'new', config, folder: flags.out ?? freeFolder(name), data };
+  const config = asUsage(() => configOf(name, flags, overrides, say));
+  const title = flags.attention === undefined ? name : `${name}-${flags.attention}`;
+  return { kind: 'new', config, folder: flags.out ?? freeFolder(title), data };
 }
 
 function configOf(
   name: string,
-  model: string | undefined,
+  { model, attention }: TrainFlags,
   overrides: Readonly<Record<string, unknown>>,
+  say: (line: string) => void,
 ): TrainingConfig {
-  const base = recipe(name);
-  if (model === undefined) return withOverrides(base, overrides);
-  const changed =
-    base.kind === 'training'
-      ? { ...base, model: preset(model) }
-      : { ...base, model: classifierPreset(model, base.model.mode) };
-  return withOverrides(changed, overrides);
+  const base = withModel(recipe(name), model);
+  if (attention === undefined) return withOverrides(base, overrides);
+  const own = attentionOverrides(base, attention);
+  const config = withOverrides(base, { ...own.overrides, ...overrides });
+  // A pooling that the user chose himself needs no word.
+  if (own.note !== null && !('model.pooling' in overrides)) say(own.note);
+  return config;
+}
+
+function withModel(base: TrainingConfig, model: string | undefined): TrainingConfig {
+  if (model === undefined) return base;
+  return base.kind === 'training'
+    ? { ...base, model: preset(model) }
+    : { ...base, model: classifierPreset(model, base.model.mode) };
 }
 
 /** Dotted key of the configuration → value. */
@@ -119,6 +142,7 @@ function overridesOf(flags: TrainFlags): Record<string, unknown> {
   const given: [flag: string, key: string, value: unknown][] = [
     ['--data', 'data.name', flags.data],
     ['--from', 'data.path', flags.from === undefined ? undefined : resolve(flags.from)],
+    ['--attention', 'model.attention.name', flags.attention],
     ['--batch', 'batchSize', flags.batch],
     ['--segment', 'segmentLength', flags.segment],
     ['--learning-rate', 'optimizer.learningRate', flags.learningRate],

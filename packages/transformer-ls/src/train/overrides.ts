@@ -1,5 +1,7 @@
 /** Changes to a configuration by dotted keys, such as `optimizer.learningRate`. */
 import {
+  type AttentionName,
+  attentionNames,
   ConfigError,
   classifierTrainingSchema,
   closestName,
@@ -7,8 +9,10 @@ import {
   languageModelTrainingSchema,
   parseConfig,
   type TrainingConfig,
+  takesClassToken,
   trainingSchema,
 } from '@transformer-ls/formats';
+import { unknownName } from '../models/language-model/presets.js';
 
 const FIXED_KEYS = ['kind', 'model.kind', 'recipe'];
 
@@ -38,6 +42,36 @@ export function withOverrides(
     holder[last] = value;
   }
   return parseConfig(trainingSchema, changed);
+}
+
+export interface AttentionOverrides {
+  readonly overrides: Readonly<Record<string, unknown>>;
+  /** What changes besides the mechanism, as a line for the user; null: nothing. */
+  readonly note: string | null;
+}
+
+/**
+ * What another attention changes: its name, and the pooling where the mechanism takes no class token.
+ *
+ * Throws ConfigError for a name that does not exist, and for language models, whose attention is causal.
+ */
+export function attentionOverrides(config: TrainingConfig, name: string): AttentionOverrides {
+  if (config.kind !== 'classifier-training')
+    throw new ConfigError([
+      `--attention is for classifiers such as lra/listops; ${config.recipe} trains a language model`,
+    ]);
+  if (!isAttentionName(name)) throw unknownName('attention', name, attentionNames);
+  const { pooling } = config.model;
+  const overrides = { 'model.attention.name': name };
+  if (takesClassToken(name) || !pooling.startsWith('class-token')) return { overrides, note: null };
+  return {
+    overrides: { ...overrides, 'model.pooling': 'mean' },
+    note: `${name} attention takes no class token: pooling is mean instead of ${pooling}`,
+  };
+}
+
+function isAttentionName(name: string): name is AttentionName {
+  return attentionNames.some((one) => one === name);
 }
 
 function requireKey(key: string, kind: TrainingConfig['kind']): void {
