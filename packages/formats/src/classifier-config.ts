@@ -30,6 +30,11 @@ export const attentionNames = [
 
 export type AttentionName = (typeof attentionNames)[number];
 
+/** Whether a learned class token can go through it: as published through long-short attention and its halves only (spec 2.8). */
+export function takesClassToken(name: AttentionName): boolean {
+  return name === 'long-short' || name === 'projection-only' || name === 'window-only';
+}
+
 /** A mechanism and its sizes; each mechanism reads those that it has, and says so in its own documentation. */
 export const attentionSchema = object({
   name: field('Which mechanism.', oneOf(...attentionNames), 'long-short'),
@@ -112,15 +117,14 @@ function checkWidth({ modelDim, heads }: { modelDim: number; heads: number }, re
     report('heads', `expected a divisor of modelDim ${modelDim}, received ${heads}`);
 }
 
-/** The published class token goes through long-short attention only (spec 2.8). */
 function checkClassToken(
   { pooling, attention }: { pooling: string; attention: AttentionConfig },
   report: ReportProblem,
 ): void {
   const { name, windowSize, projectionRank } = attention;
-  const longShort = ['long-short', 'projection-only', 'window-only'].includes(name);
   const learned = pooling.startsWith('class-token');
-  if (learned && !longShort) report('pooling', `expected mean for ${name} attention, received ${pooling}`);
+  if (learned && !takesClassToken(name))
+    report('pooling', `expected mean for ${name} attention, received ${pooling}`);
   if (name === 'long-short' && windowSize === 0 && projectionRank === 0 && pooling !== 'class-token')
     report('attention', 'expected a windowSize or a projectionRank above 0, received 0 for both');
 }

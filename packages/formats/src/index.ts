@@ -6,6 +6,7 @@ export {
   attentionSchema,
   type ClassifierConfig,
   classifierSchema,
+  takesClassToken,
 } from './classifier-config.js';
 export * from './closest-name.js';
 export {

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import type { TrainingConfig } from '@transformer-ls/formats';
 import { preset } from '../models/language-model/presets.js';
 import { classifierPreset } from '../models/sequence-classifier/presets.js';
-import { parseOverride, withOverrides } from '../train/overrides.js';
+import { attentionOverrides, parseOverride, withOverrides } from '../train/overrides.js';
 import { recipe, recipeNames } from '../train/recipes.js';
 import type { TrainingRequest } from '../train/training.js';
 import { corpusSearchFolders, dataFolder } from './data-folder.js';
@@ -15,6 +15,7 @@ export interface TrainFlags {
   readonly data?: string;
   readonly from?: string;
   readonly model?: string;
+  readonly attention?: string;
   readonly out?: string;
   readonly steps?: number;
   readonly maxTime?: number;
@@ -35,8 +36,12 @@ export interface TrainFlags {
   readonly json?: boolean;
 }
 
-/** What the flags ask for. Throws UsageError. */
-export function trainingRequest(name: string | undefined, flags: TrainFlags): TrainingRequest {
+/** What the flags ask for; `say` gets what they bring about besides. Throws UsageError. */
+export function trainingRequest(
+  name: string | undefined,
+  flags: TrainFlags,
+  say: (line: string) => void = () => undefined,
+): TrainingRequest {
   const overrides = overridesOf(flags);
   const data = { folder: dataFolder(flags.dataFolder), searchFolders: corpusSearchFolders() };
   if (flags.resume !== undefined) {
@@ -45,21 +50,28 @@ export function trainingRequest(name: string | undefined, flags: TrainFlags): Tr
     if (flags.out !== undefined) throw new UsageError('expected --out or --resume, received both');
     if (flags.model !== undefined)
       throw new UsageError('--model cannot change in a run that is resumed; start a new run');
+    if (flags.attention !== undefined)
+      throw new UsageError('--attention cannot change in a run that is resumed; start a new run');
     return { kind: 'resume', folder: flags.resume, data, overrides };
   }
   if (name === undefined)
     throw new UsageError(`expected a recipe, one of ${recipeNames.join(', ')}, or --resume <folder>`);
-  const config = asUsage(() => configOf(name, flags.model, overrides));
-  return { kind: 'new', config, folder: flags.out ?? freeFolder(name), data };
+  const config = asUsage(() => configOf(name, flags, overrides, say));
+  return { kind: 'new', config, folder: flags.out ?? freeFolder(titleOf(name, flags)), data };
 }
 
 function configOf(
   name: string,
-  model: string | undefined,
+  { model, attention }: TrainFlags,
   overrides: Readonly<Record<string, unknown>>,
+  say: (line: string) => void,
 ): TrainingConfig {
-  const base = recipe(name);
-  return withOverrides(withModel(base, model), { ...keptCycle(base, overrides), ...overrides });
+  const base = withModel(recipe(name), model);
+  const own = attention === undefined ? { overrides: {}, notes: [] } : attentionOverrides(base, attention);
+  const config = withOverrides(base, { ...keptCycle(base, overrides), ...own.overrides, ...overrides });
+  // What the user chose himself needs no word.
+  for (const { key, line } of own.notes) if (!(key in overrides)) say(line);
+  return config;
 }
 
 function withModel(base: TrainingConfig, model: string | undefined): TrainingConfig {
@@ -83,6 +95,7 @@ function overridesOf(flags: TrainFlags): Record<string, unknown> {
   const given: [flag: string, key: string, value: unknown][] = [
     ['--data', 'data.name', flags.data],
     ['--from', 'data.path', flags.from === undefined ? undefined : resolve(flags.from)],
+    ['--attention', 'model.attention.name', flags.attention],
     ['--batch', 'batchSize', flags.batch],
     ['--segment', 'segmentLength', flags.segment],
     ['--learning-rate', 'optimizer.learningRate', flags.learningRate],
@@ -116,6 +129,11 @@ function limits({ steps, maxTokens, maxTime }: TrainFlags): [string, string, unk
     ['--max-tokens', 'maxTokens', maxTokens ?? null],
     ['--max-time', 'maxSeconds', maxTime ?? null],
   ];
+}
+
+/** What a run is called: its recipe, and the mechanism where that was chosen. */
+export function titleOf(name: string, { attention }: TrainFlags): string {
+  return attention === undefined ? name : `${name}-${attention}`;
 }
 
 /** Where the runs of a recipe lie unless the user says otherwise. */

@@ -14,7 +14,7 @@ import type { TrainingRequest } from '../train/training.js';
 import { exitCodes, UsageError } from './errors.js';
 import { formatPercent, formatValue } from './format.js';
 import { trainAndTest } from './train-and-test.js';
-import { type TrainFlags, trainingRequest, usualFolder } from './train-request.js';
+import { type TrainFlags, titleOf, trainingRequest, usualFolder } from './train-request.js';
 
 /** One run and its figure. */
 interface SeedResult {
@@ -32,7 +32,7 @@ export async function trainSeeds(
   if (flags.seed !== undefined) throw new UsageError('expected --seed or --seeds, received both');
   if (flags.resume !== undefined)
     throw new UsageError('expected --resume or --seeds, received both; the same command goes on by itself');
-  const home = flags.out ?? usualFolder(`${name ?? 'run'}-seeds`);
+  const home = flags.out ?? usualFolder(`${titleOf(name ?? 'run', flags)}-seeds`);
   const results: SeedResult[] = [];
   const isClassifier = requestOf(name, flags, seeds[0]!, home).config.kind === 'classifier-training';
   for (const seed of seeds) {

@@ -1,4 +1,5 @@
 /** `transformer-ls train`: from flags to a run, shown while it goes on. The training itself is in worker-train.ts. */
+import { attentionNames } from '@transformer-ls/formats';
 import { Command, InvalidArgumentError } from 'commander';
 import { presetNames } from '../models/language-model/presets.js';
 import { classifierPresetNames } from '../models/sequence-classifier/presets.js';
@@ -13,15 +14,20 @@ Recipes:
   ${recipeNames.join('\n  ')}
 
 Models for --model: ${presetNames.join(', ')};
-for classifiers ${classifierPresetNames.join(', ')}. Flags change the recipe; --steps, --max-time and --max-tokens replace all of its
-limits. Any other setting of config.json: --set optimizer.beta2=0.98. Ctrl-C saves and says how to go on.
+of the recipes lra/…: ${classifierPresetNames.join(', ')}.
+Mechanisms for --attention (recipes lra/…):
+  ${attentionNames.slice(0, 6).join(', ')},
+  ${attentionNames.slice(6).join(', ')}
+Flags change the recipe; --steps, --max-time and --max-tokens replace all of its limits. Any other setting of config.json:
+--set optimizer.beta2=0.98. Ctrl-C saves and says how to go on.
 
 Examples:
   transformer-ls train embedded/quickstart
   transformer-ls train text/small --from notes.txt --max-time 15m
   transformer-ls train wikipedia-100m/small-1h --out runs/wiki --seed 2
   transformer-ls train --resume runs/wiki --max-time 2h
-  transformer-ls train lra/listops --seeds 1,2,3 --set model.mode=consistent`;
+  transformer-ls train lra/listops --attention linformer --set model.mode=consistent
+  transformer-ls train lra/listops-cpu --seeds 1,2,3`;
 
 export function trainCommand(): Command {
   return new Command('train')
@@ -32,6 +38,7 @@ export function trainCommand(): Command {
     .option('--data <corpus>', 'corpus to train on: enwik8, text8, wikipedia-100m, text, embedded')
     .option('--from <path>', 'file or folder the corpus is made from')
     .option('--model <preset>', `model size: ${presetNames.join(', ')}`)
+    .option('--attention <name>', 'how the tokens of a classifier attend to one another: one of those below')
     .option('--out <folder>', 'new folder of the run (default: runs/<recipe>)')
     .option(
       '--steps <n>',
@@ -57,8 +64,13 @@ export function trainCommand(): Command {
     .addHelpText('after', HELP)
     .action(async (name: string | undefined, flags: TrainFlags) => {
       if (flags.seeds !== undefined) process.exitCode = await trainSeeds(name, flags, flags.seeds);
-      else process.exitCode = await trainAndTest(trainingRequest(name, flags), flags);
+      else process.exitCode = await trainAndTest(trainingRequest(name, flags, say), flags);
     });
+}
+
+/** What a flag brings about besides. */
+function say(line: string): void {
+  console.error(line);
 }
 
 /** Seconds of `90`, `90s`, `15m`, `1.5h`. */

@@ -1,5 +1,7 @@
 /** Changes to a configuration by dotted keys, such as `optimizer.learningRate`. */
 import {
+  type AttentionName,
+  attentionNames,
   ConfigError,
   classifierTrainingSchema,
   closestName,
@@ -7,8 +9,10 @@ import {
   languageModelTrainingSchema,
   parseConfig,
   type TrainingConfig,
+  takesClassToken,
   trainingSchema,
 } from '@transformer-ls/formats';
+import { unknownName } from '../models/language-model/presets.js';
 
 const FIXED_KEYS = ['kind', 'model.kind', 'recipe'];
 
@@ -38,6 +42,52 @@ export function withOverrides(
     holder[last] = value;
   }
   return parseConfig(trainingSchema, changed);
+}
+
+export interface AttentionOverrides {
+  readonly overrides: Readonly<Record<string, unknown>>;
+  /** What changes besides the mechanism: the setting, and a line for the user. */
+  readonly notes: readonly { readonly key: string; readonly line: string }[];
+}
+
+/** Sizes of the published comparison where they are not those of long-short attention. */
+const publishedSizes: Partial<Record<AttentionName, readonly [key: string, value: number]>> = {
+  linformer: ['model.attention.projectionRank', 256],
+  nystromformer: ['model.attention.landmarks', 128],
+};
+
+/**
+ * What another attention changes: its name, its size as published, and the pooling where the mechanism takes no class token.
+ *
+ * Throws ConfigError for a name that does not exist, and for language models, whose attention is causal.
+ */
+export function attentionOverrides(config: TrainingConfig, name: string): AttentionOverrides {
+  if (config.kind !== 'classifier-training')
+    throw new ConfigError([
+      `--attention is for classifiers such as lra/listops; ${config.recipe} trains a language model`,
+    ]);
+  if (!isAttentionName(name)) throw unknownName('attention', name, attentionNames);
+  const overrides: Record<string, unknown> = { 'model.attention.name': name };
+  const notes: { key: string; line: string }[] = [];
+  const change = (key: string, value: unknown, line: string) => {
+    overrides[key] = value;
+    notes.push({ key, line });
+  };
+  const { pooling } = config.model;
+  if (!takesClassToken(name) && pooling.startsWith('class-token'))
+    change(
+      'model.pooling',
+      'mean',
+      `${name} attention takes no class token: pooling is mean instead of ${pooling}`,
+    );
+  const size = publishedSizes[name];
+  if (size !== undefined)
+    change(size[0], size[1], `${name} attention: ${size[0]} is ${size[1]}, as published`);
+  return { overrides, notes };
+}
+
+function isAttentionName(name: string): name is AttentionName {
+  return attentionNames.some((one) => one === name);
 }
 
 function requireKey(key: string, kind: TrainingConfig['kind']): void {

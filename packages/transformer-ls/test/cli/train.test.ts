@@ -49,6 +49,39 @@ describe('flags', () => {
     expect(config).toMatchObject({ optimizer: { learningRate: 0.5, beta2: 0.5 }, model: { modelDim: 64 } });
   });
 
+  it.each([
+    ['long-short', 'class-token-last-layer', []],
+    ['window-only', 'class-token-last-layer', []],
+    [
+      'full',
+      'mean',
+      ['full attention takes no class token: pooling is mean instead of class-token-last-layer'],
+    ],
+    [
+      'linformer',
+      'mean',
+      ['linformer attention takes no class token: pooling is mean instead of class-token-last-layer'],
+    ],
+  ])('--attention %s pools by %s', (attention, pooling, said) => {
+    const lines: string[] = [];
+    const request = trainingRequest('lra/text', { set: [], attention }, (line) => lines.push(line));
+    expect(request).toMatchObject({
+      config: { model: { attention: { name: attention, windowSize: 8, projectionRank: 32 }, pooling } },
+      folder: `runs/lra-text-${attention}`,
+    });
+    expect(lines).toEqual(said);
+  });
+
+  it('--attention leaves a pooling alone that the user chose, and goes with --model', () => {
+    const flags = { attention: 'full', model: 'lra-text', set: ['model.pooling=first-token'] };
+    const lines: string[] = [];
+    const request = trainingRequest('lra/text', flags, (line) => lines.push(line));
+    expect(request).toMatchObject({
+      config: { model: { attention: { name: 'full' }, pooling: 'first-token' } },
+    });
+    expect(lines).toEqual([]);
+  });
+
   it('one limit takes the place of all limits of the recipe', () => {
     const limits = ({ config: { maxSteps, maxTokens, maxSeconds } }: ReturnType<typeof configOf>) => [
       maxSteps,
@@ -76,6 +109,31 @@ describe('flags', () => {
       'embedded/debug',
       { resume: 'runs/a' },
       'expected a recipe or --resume, received embedded/debug and --resume',
+    ],
+    [
+      'lra/text',
+      { attention: 'linfromer' },
+      'there is no attention "linfromer"; did you mean linformer? expected one of long-short, projection-only, window-only, full,',
+    ],
+    [
+      'embedded/debug',
+      { attention: 'full' },
+      '--attention is for classifiers such as lra/listops; embedded/debug trains a language model',
+    ],
+    [
+      'lra/text',
+      { attention: 'full', set: ['model.attention.name=linear'] },
+      '--attention and --set model.attention.name=linear disagree about model.attention.name',
+    ],
+    [
+      'lra/text',
+      { attention: 'full', set: ['model.pooling=class-token'] },
+      'pooling: expected mean for full attention, received class-token',
+    ],
+    [
+      undefined,
+      { resume: 'runs/a', attention: 'full' },
+      '--attention cannot change in a run that is resumed; start a new run',
     ],
     [undefined, {}, 'expected a recipe, one of'],
     [undefined, { resume: 'runs/a', out: 'runs/b' }, 'expected --out or --resume, received both'],
