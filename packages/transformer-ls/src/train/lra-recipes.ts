@@ -87,7 +87,7 @@ const unpublished = {
   seed: 1234,
 } as const;
 
-export const image: Task = {
+const image: Task = {
   ...unpublished,
   set: 'cifar10',
   preset: 'lra-image',
@@ -133,8 +133,8 @@ export const lraRecipes: Readonly<Record<string, Settings>> = {
   'lra/retrieval': settings(retrieval),
   'lra/retrieval-best': settings({ ...retrieval, preset: 'lra-retrieval-best' }),
   'lra/retrieval-cpu': short(retrieval, { batchSize: 16, steps: 500, examples: null }),
-  // AFTER-MERGE 'lra/image': settings(image),
-  // AFTER-MERGE 'lra/image-cpu': short(image, { batchSize: 32, steps: 1000, examples: null }),
+  'lra/image': settings(image),
+  'lra/image-cpu': short(image, { batchSize: 32, steps: 1000, examples: null }),
   'lra/pathfinder': settings(pathfinder),
   'lra/pathfinder-cpu': short(pathfinder, { batchSize: 32, steps: 1000, examples: 20_000 }),
   'lra/path-x': settings(pathX),

@@ -60,13 +60,21 @@ describe('flags', () => {
     [
       'linformer',
       'mean',
-      ['linformer attention takes no class token: pooling is mean instead of class-token-last-layer'],
+      [
+        'linformer attention takes no class token: pooling is mean instead of class-token-last-layer',
+        'linformer attention: model.attention.projectionRank is 256, as published',
+      ],
     ],
   ])('--attention %s pools by %s', (attention, pooling, said) => {
     const lines: string[] = [];
     const request = trainingRequest('lra/text', { set: [], attention }, (line) => lines.push(line));
     expect(request).toMatchObject({
-      config: { model: { attention: { name: attention, windowSize: 8, projectionRank: 32 }, pooling } },
+      config: {
+        model: {
+          attention: { name: attention, windowSize: 8, projectionRank: attention === 'linformer' ? 256 : 32 },
+          pooling,
+        },
+      },
       folder: `runs/lra-text-${attention}`,
     });
     expect(lines).toEqual(said);
@@ -80,6 +88,13 @@ describe('flags', () => {
       config: { model: { attention: { name: 'full' }, pooling: 'first-token' } },
     });
     expect(lines).toEqual([]);
+  });
+
+  it('a one-cycle schedule keeps its shape in a shorter run, unless its warm-up is given too', () => {
+    const warmUp = (name: string, flags: object) => configOf(name, flags).config.schedule.warmupSteps;
+    expect(warmUp('lra/listops', { steps: 500 })).toBe(100);
+    expect(warmUp('lra/listops', { steps: 500, set: ['schedule.warmupSteps=7'] })).toBe(7);
+    expect(warmUp('embedded/debug', { steps: 20 })).toBe(10);
   });
 
   it('one limit takes the place of all limits of the recipe', () => {

@@ -49,10 +49,19 @@ describe('recipes', () => {
       'text/small',
       'lra/listops',
       'lra/listops-best',
+      'lra/listops-cpu',
       'lra/text',
       'lra/text-best',
+      'lra/text-cpu',
       'lra/retrieval',
       'lra/retrieval-best',
+      'lra/retrieval-cpu',
+      'lra/image',
+      'lra/image-cpu',
+      'lra/pathfinder',
+      'lra/pathfinder-cpu',
+      'lra/path-x',
+      'lra/path-x-cpu',
     ]);
   });
 
