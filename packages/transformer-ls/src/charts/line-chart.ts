@@ -1,3 +1,4 @@
+import { placeLabels } from './label-places.js';
 import { finitePieces, type Point, piecesBelow, thin } from './line.js';
 import { isLogarithmic, makeScale, type Range, rangeOf, type Scale, type ScaleKind } from './scale.js';
 import { coordinate, element, escapeXml, text, textWidth } from './svg.js';
@@ -91,8 +92,8 @@ export function lineChart(chart: LineChart): string {
     headings.markup,
     drawGrid(axes),
     drawReferences(chart.references ?? [], axes),
-    ...drawn.series.map((series, index) => drawSeries(series, colourOf(series, index), axes)),
     drawLabels(drawn.series, axes),
+    ...drawn.series.map((series, index) => drawSeries(series, colourOf(series, index), axes)),
     drawAxes(chart, axes, height),
   ];
   if (drawn.series.every((series) => series.points.length === 0)) parts.push(drawEmpty(axes.frame));
@@ -283,23 +284,19 @@ function spread(wanted: readonly number[], gap: number, frame: Frame): number[] 
   return places;
 }
 
-/** Names beside the dots, moved apart where they would lie on one another; left of a dot that is near the right edge. */
+/** Names beside the dots, with a line to those that had to be moved. */
 function drawLabels(all: readonly Series[], axes: Axes): string {
   const labelled = all.flatMap(({ name, look, points }) => {
     const [first] = points;
-    return look === 'labelled' && first !== undefined ? [{ name, at: toPixels(first, axes) }] : [];
+    if (look !== 'labelled' || first === undefined) return [];
+    return [{ name, at: toPixels(first, axes), width: textWidth(name, FONT) }];
   });
-  const sorted = labelled.sort((a, b) => a.at.y - b.at.y);
-  const places = spread(
-    sorted.map(({ at }) => at.y),
-    LABEL_GAP,
-    axes.frame,
-  );
-  return sorted
-    .map(({ name, at }, index) => {
-      const isRight = at.x + 12 + textWidth(name, FONT) > axes.frame.right;
-      const place = { x: at.x + (isRight ? -9 : 9), y: places[index]! + 4 };
-      return text(name, { class: 'tls-ink', ...place, 'text-anchor': isRight ? 'end' : 'start' });
+  return placeLabels(labelled, axes.frame)
+    .map(({ x, y, anchor, isFar }, index) => {
+      const { name, at } = labelled[index]!;
+      const line = element('line', { class: 'tls-leader', x1: at.x, y1: at.y, x2: x, y2: y });
+      const label = text(name, { class: 'tls-ink', x, y: y + 4, 'text-anchor': anchor });
+      return isFar ? `${line}${label}` : label;
     })
     .join('\n');
 }

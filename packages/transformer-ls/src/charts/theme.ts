@@ -20,6 +20,7 @@ const SHAPES = [
   '.tls-line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}',
   '.tls-faint{stroke-width:1;stroke-opacity:.35}',
   '.tls-dot{stroke-width:1.5}',
+  '.tls-leader{stroke-width:.8}',
   '.tls-reference{stroke-width:1.2;stroke-dasharray:6 4}',
 ];
 
@@ -35,7 +36,7 @@ function themeRules(theme: typeof LIGHT, shade: 0 | 1): string[] {
     `.tls-title,.tls-ink{fill:${theme.ink}}`,
     `.tls-muted{fill:${theme.muted}}`,
     `.tls-grid{stroke:${theme.grid}}`,
-    `.tls-axis,.tls-reference{stroke:${theme.axis}}`,
+    `.tls-axis,.tls-reference,.tls-leader{stroke:${theme.axis}}`,
     ...COLOURS.map((pair, index) => `.tls-c${index}{stroke:${pair[shade]}}`),
     ...COLOURS.map((pair, index) => `.tls-dot.tls-c${index}{fill:${pair[shade]}}`),
   ];

@@ -10,7 +10,7 @@ import { superviseTraining } from './train-supervisor.js';
 
 export interface TrainAndTestFlags {
   readonly json?: boolean | undefined;
-  readonly test: boolean;
+  readonly test?: boolean | undefined;
   readonly threads?: number | undefined;
   readonly dataFolder?: string | undefined;
 }
@@ -30,7 +30,7 @@ export async function trainAndTest(
     json,
     resumeCommand: continueWith,
   });
-  if (!isComplete || !flags.test || folder === undefined) return exitCode;
+  if (!isComplete || flags.test === false || folder === undefined) return exitCode;
   const { kind } = await readRunConfig(folder);
   if (kind !== 'classifier-training') return exitCode;
   const isTested = !hasTrained && (await readClassifierEvaluation(folder, 'test')) !== undefined;

@@ -25,7 +25,8 @@ export interface TrainFlags {
   readonly learningRate?: number;
   readonly seed?: number;
   readonly seeds?: readonly number[];
-  readonly test: boolean;
+  /** Whether a classifier is measured at the end; not false by itself. */
+  readonly test?: boolean;
   readonly threads?: number;
   readonly device?: string;
   readonly precision?: string;

@@ -41,9 +41,9 @@ export async function trainSeeds(
     if (flags.json !== true) console.log(`seed ${seed}: ${folder}`);
     const code = await trainAndTest(await begunOrNew(request), flags, () => 'the same command');
     if (code !== exitCodes.ok) return code;
-    results.push({ seed, folder, value: await figureOf(folder, isClassifier && flags.test) });
+    results.push({ seed, folder, value: await figureOf(folder, isClassifier && flags.test !== false) });
   }
-  await report(home, results, measureOf(isClassifier, flags.test), flags.json ?? false);
+  await report(home, results, measureOf(isClassifier, flags.test !== false), flags.json ?? false);
   return exitCodes.ok;
 }
 
