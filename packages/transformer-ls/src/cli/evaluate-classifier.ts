@@ -64,7 +64,11 @@ export async function runEvaluateClassifier(
   }
 }
 
-async function openSet({ training }: LoadedClassifier, flags: ClassifierFlags): Promise<ExampleSet> {
+/** The set that flags name, else the run's own. */
+export async function openSet(
+  { training }: LoadedClassifier,
+  flags: Pick<ClassifierFlags, 'data' | 'from' | 'dataFolder'>,
+): Promise<ExampleSet> {
   const own = training?.data;
   const name = flags.data ?? own?.name;
   if (name === undefined)

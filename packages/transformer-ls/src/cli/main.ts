@@ -30,6 +30,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'label and probabilities of a text by a trained classifier',
     load: async () => (await import('./classify.js')).classifyCommand(),
   },
+  attend: {
+    summary: 'picture of what a trained classifier attends to in one text',
+    load: async () => (await import('./attend.js')).attendCommand(),
+  },
   inspect: {
     summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',
     load: async () => (await import('./inspect.js')).inspectCommand(),
