@@ -16,6 +16,7 @@ import { batchesOf } from './classifier-input.js';
 import { UsageError } from './errors.js';
 import { wholeNumber } from './flags.js';
 import { formatBytes, formatInteger } from './format.js';
+import { mechanismText } from './mechanism.js';
 import { pictureFormat, writePicture } from './picture-file.js';
 import { useThreads } from './threads.js';
 
@@ -168,7 +169,7 @@ function recordOf({ loaded, observed, documents, layer, heads, tokens }: Attende
 function pictureOf({ loaded, example, observed, documents, layer, heads, tokens }: Attended): string {
   return attentionPicture({
     title: `Layer ${layer} of ${loaded.config.layers} reads ${example.map(({ name }) => name).join(' and ')}`,
-    subtitle: `${verdict(loaded, observed)}; ${mechanism(loaded)}`,
+    subtitle: `${verdict(loaded, observed)}; ${mechanismText(loaded.config.attention)}`,
     documents,
     heads,
     tokens,
@@ -194,7 +195,7 @@ function described({ loaded, example, observed, documents, tokens }: Attended): 
         : `; shown: ${parts.join(', ')}${tokens === null ? ' (--tokens shows others)' : ''}`;
     return `${example[i]!.name}: ${formatInteger(whole)} tokens${read}${partly}`;
   });
-  return [verdict(loaded, observed), mechanism(loaded), ...shown];
+  return [verdict(loaded, observed), mechanismText(loaded.config.attention), ...shown];
 }
 
 function rangeText({ from, to }: TokenRange): string {
@@ -208,12 +209,4 @@ function verdict({ classes }: LoadedClassifier, observed: ObservedExample): stri
 
 function mostProbable({ probabilities }: ObservedExample): number {
   return probabilities.reduce((most, share, label) => (share > probabilities[most]! ? label : most), 0);
-}
-
-/** `long-short attention, window 8, rank 32`. */
-function mechanism({ config: { attention } }: LoadedClassifier): string {
-  const { name, windowSize, projectionRank } = attention;
-  const hasWindow = ['long-short', 'window-only', 'local'].includes(name);
-  const hasRank = ['long-short', 'projection-only', 'linformer'].includes(name);
-  return `${name} attention${hasWindow ? `, window ${windowSize}` : ''}${hasRank ? `, rank ${projectionRank}` : ''}`;
 }

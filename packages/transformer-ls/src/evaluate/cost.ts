@@ -13,6 +13,7 @@ import { referenceBlockLength } from '../generate/next-token.js';
 import type { CausalLanguageModel } from '../models/language-model/create.js';
 import type { Memory } from '../models/language-model/memory.js';
 import { LanguageModel } from '../models/language-model/model.js';
+import type { SequenceClassifier } from '../models/sequence-classifier/model.js';
 
 export interface ForwardCost {
   /** Multiply-accumulates of matrix products, per token. */
@@ -22,6 +23,31 @@ export interface ForwardCost {
 }
 
 const SEGMENT = 256;
+
+export interface ClassifierCost {
+  /** Multiply-accumulates of matrix products of one example, both documents where it is a pair. */
+  readonly perExample: number;
+  /** Tokens of a document that were run. */
+  readonly documentLength: number;
+}
+
+/** Longer documents are counted at this length: what full attention needs for them would not fit into memory. */
+const LONGEST_DOCUMENT = 4096;
+
+/** The cost of one example of documents of this length, without padding. In reference mode the model reads its full length. */
+export function classifierCost(model: SequenceClassifier, length: number): ClassifierCost {
+  const { mode, maxLength, inputs } = model.config;
+  const documentLength = mode === 'reference' ? maxLength : Math.min(length, LONGEST_DOCUMENT);
+  const perExample = noGrad(() =>
+    scope(() => {
+      const one = { ids: zeros([1, documentLength], { dtype: 'int32' }).add(1), mask: null };
+      const documents = inputs === 'two' ? [one, one] : [one];
+      const { ops } = recordOps(() => scope(() => void model.forward(...documents)));
+      return countMultiplyAccumulates(ops);
+    }),
+  );
+  return { perExample, documentLength };
+}
 
 /** The cost of one segment after a full memory, divided by its tokens; what depends on weights alone is counted with it. */
 export function forwardCost(model: CausalLanguageModel): ForwardCost {
