@@ -19,7 +19,8 @@ import {
 } from '@transformer-ls/torch';
 import { mergeHeads, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
-import { lowest, type SequenceAttention } from './sequence-attention.js';
+import type { ObservableAttention, WeightsObserver } from './observed-weights.js';
+import { lowest } from './sequence-attention.js';
 import {
   hiddenTileKeys,
   pool,
@@ -47,8 +48,9 @@ export interface BidirectionalAttentionConfig {
 }
 
 /** Under the published names, which say the reverse of the paper: `dual_ln_l` is the window's norm (quirk 1). */
-export class BidirectionalAttention extends Module implements SequenceAttention {
+export class BidirectionalAttention extends Module implements ObservableAttention {
   readonly takesClassToken = true;
+  observer: WeightsObserver | null = null;
   readonly W_q: Linear;
   readonly W_k: Linear;
   readonly W_v: Linear;
@@ -83,13 +85,32 @@ export class BidirectionalAttention extends Module implements SequenceAttention 
     const keys = this.dual_ln_l.forward(this.W_k.forward(x)); // (B, L, D)
     const values = this.dual_ln_l.forward(this.W_v.forward(x));
     const first = classToken === null ? null : this.classParts(classToken);
-    const compressed = this.compress(x, keys, values, padding, first);
+    const projection = this.projection(x, padding);
+    const compressed = this.compress(projection, keys, values, first);
 
-    const attended = this.attend(query, keys, values, padding, compressed, tiling);
+    const weights = this.weights(query, keys, padding, compressed, tiling);
+    const attended = this.attend(weights, values, compressed, tiling);
     const tokens = padding === null ? attended : attended.maskedFill(padding.unsqueeze(-1), 0);
     const convolved = this.conv === null ? tokens : tokens.add(this.convolve(this.conv, values, padding));
-    if (first === null) return this.W_o.forward(mergeHeads(convolved));
-    return this.W_o.forward(mergeHeads(cat([classResult(first, tokens, padding), convolved], 2)));
+    const ofClass = first === null ? null : classWeights(first, tokens, padding);
+    this.observe(weights, projection, ofClass, tiling);
+    if (first === null || ofClass === null) return this.W_o.forward(mergeHeads(convolved));
+    return this.W_o.forward(mergeHeads(cat([classResult(first, tokens, ofClass), convolved], 2)));
+  }
+
+  /** Tells the observer, where there is one. */
+  private observe(
+    { long, short }: TokenWeights,
+    projection: Tensor | null,
+    ofClass: ClassWeights | null,
+    tiling: Tiling | null,
+  ): void {
+    this.observer?.({
+      window: short === null || tiling === null ? null : { weights: short, tiling },
+      compressed: long === null || tiling === null ? long : untileQueries(long, tiling),
+      projection,
+      classToken: ofClass === null ? null : cat([ofClass.toItself, ofClass.toOthers], -1),
+    });
   }
 
   private segments(L: number): Tiling | null {
@@ -113,50 +134,65 @@ export class BidirectionalAttention extends Module implements SequenceAttention 
     return { query: this.query(classToken), key, value, heads: N };
   }
 
+  /** Weights (N, B, R, L) by which the sequence is compressed; null where the rank is 0. */
+  private projection(x: Tensor, padding: Tensor | null): Tensor | null {
+    if (this.dconv_fc === null) return null;
+    return projectionWeights(this.dconv_fc.forward(x), this.config.heads, padding);
+  }
+
   /** Normalised compressed keys and values, (N, B, C, H) each, the class token's first; null where there are none. */
   private compress(
-    x: Tensor,
+    projection: Tensor | null,
     keys: Tensor,
     values: Tensor,
-    padding: Tensor | null,
     first: ClassParts | null,
-  ): { keys: Tensor; values: Tensor } | null {
+  ): Compressed | null {
     const { heads: N } = this.config;
-    const weights = this.dconv_fc === null ? null : projectionWeights(this.dconv_fc.forward(x), N, padding);
-    if (weights === null && first === null) return null;
+    if (projection === null && first === null) return null;
     const finish = (tokens: Tensor, own: Tensor | undefined) => {
-      const pooled = weights === null ? [] : [mergeHeads(weights.matmul(splitHeads(tokens, N)))]; // (B, R, D)
+      const pooled = projection === null ? [] : [mergeHeads(projection.matmul(splitHeads(tokens, N)))]; // (B, R, D)
       const all = [...(own === undefined ? [] : [own]), ...pooled];
       return splitHeads(this.dual_ln_s.forward(all.length === 1 ? all[0]! : cat(all, 1)), N);
     };
     return { keys: finish(keys, first?.key), values: finish(values, first?.value) };
   }
 
-  /** (N, B, L, H): what each token takes from its window and from the compressed values. */
-  private attend(
+  /** One softmax over what each token sees. */
+  private weights(
     query: Tensor,
     keys: Tensor,
-    values: Tensor,
     padding: Tensor | null,
-    compressed: { keys: Tensor; values: Tensor } | null,
+    compressed: Compressed | null,
+    tiling: Tiling | null,
+  ): TokenWeights {
+    const toCompressed = compressed === null ? null : query.matmul(compressed.keys.transpose(-1, -2)); // (N, B, L, C)
+    if (tiling === null) return { long: (toCompressed as Tensor).softmax(-1), short: null };
+    const hidden = hiddenTileKeys(query, padding, tiling);
+    const scores = tileQueries(query, tiling).matmul(this.around(keys, tiling).transpose(-1, -2));
+    const toWindow = scores.maskedFill(hidden, lowest(scores)); // (N, B, G, W, Y)
+    if (toCompressed === null) return { long: null, short: toWindow.softmax(-1) };
+    const [long, short] = jointSoftmax(tileQueries(toCompressed, tiling), toWindow);
+    return { long, short };
+  }
+
+  /** (N, B, L, H): what each token takes from its window and from the compressed values. */
+  private attend(
+    { long, short }: TokenWeights,
+    values: Tensor,
+    compressed: Compressed | null,
     tiling: Tiling | null,
   ): Tensor {
-    const { heads: N } = this.config;
-    const toCompressed = compressed === null ? null : query.matmul(compressed.keys.transpose(-1, -2)); // (N, B, L, C)
-    if (tiling === null)
-      return this.drop((toCompressed as Tensor).softmax(-1)).matmul(
-        (compressed as { values: Tensor }).values,
-      );
-    const E = (tiling.window - 1) / 2;
-    const around = (tokens: Tensor) => tileKeys(E > 0 ? tokens.pad([0, 0, E, E]) : tokens, N, tiling); // (N, B, G, Y, H)
-    const hidden = hiddenTileKeys(query, padding, tiling);
-    const scores = tileQueries(query, tiling).matmul(around(keys).transpose(-1, -2));
-    const toWindow = scores.maskedFill(hidden, lowest(scores)); // (N, B, G, W, Y)
-    if (toCompressed === null || compressed === null)
-      return untileQueries(this.drop(toWindow.softmax(-1)).matmul(around(values)), tiling);
-    const [long, short] = jointSoftmax(tileQueries(toCompressed, tiling), toWindow);
-    const fromWindow = this.drop(short).matmul(around(values));
+    if (tiling === null || short === null)
+      return this.drop(long as Tensor).matmul((compressed as Compressed).values);
+    const fromWindow = this.drop(short).matmul(this.around(values, tiling));
+    if (long === null || compressed === null) return untileQueries(fromWindow, tiling);
     return untileQueries(fromWindow.add(pool(this.drop(long), compressed.values)), tiling);
+  }
+
+  /** What the segments see of keys or values (B, L, D), (N, B, G, Y, H). */
+  private around(tokens: Tensor, tiling: Tiling): Tensor {
+    const E = (tiling.window - 1) / 2;
+    return tileKeys(E > 0 ? tokens.pad([0, 0, E, E]) : tokens, this.config.heads, tiling);
   }
 
   private drop(weights: Tensor): Tensor {
@@ -170,6 +206,20 @@ export class BidirectionalAttention extends Module implements SequenceAttention 
     if (padding === null || this.config.mode === 'reference') return convolved;
     return convolved.maskedFill(padding.unsqueeze(-1), 0);
   }
+}
+
+interface Compressed {
+  /** (N, B, C, H) */
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** What each token takes: without segments `short` is null and `long` is (N, B, L, C). */
+interface TokenWeights {
+  /** (N, B, G, W, C) */
+  readonly long: Tensor | null;
+  /** (N, B, G, W, Y) */
+  readonly short: Tensor | null;
 }
 
 interface ClassParts {
@@ -190,20 +240,37 @@ function projectionWeights(logits: Tensor, heads: number, padding: Tensor | null
     .permute([2, 0, 3, 1]);
 }
 
+interface ClassWeights {
+  /** (N, B, 1, 1) */
+  readonly toItself: Tensor;
+  /** (N, B, 1, L) */
+  readonly toOthers: Tensor;
+}
+
 /**
- * What the class token takes: it sees itself, and the *results* of the tokens as their keys and values (spec 2.2 step 9).
+ * What the class token sees: itself, and the *results* of the tokens as their keys and values (spec 2.2 step 9).
  *
  * @param tokens (N, B, L, H)
- * @returns (N, B, 1, H)
  */
-function classResult(first: ClassParts, tokens: Tensor, padding: Tensor | null): Tensor {
-  const { query, heads } = first;
-  const [key, value] = [splitHeads(first.key, heads), splitHeads(first.value, heads)];
+function classWeights(
+  { query, key, heads }: ClassParts,
+  tokens: Tensor,
+  padding: Tensor | null,
+): ClassWeights {
   const toTokens = query.matmul(tokens.transpose(-1, -2)); // (N, B, 1, L)
   const visible =
     padding === null ? toTokens : toTokens.maskedFill(padding.unsqueeze(1), Number.NEGATIVE_INFINITY); // itself it always sees
-  const [toItself, toOthers] = jointSoftmax(query.mul(key).sum(-1, true), visible);
-  return toItself.mul(value).add(toOthers.matmul(tokens));
+  const [toItself, toOthers] = jointSoftmax(query.mul(splitHeads(key, heads)).sum(-1, true), visible);
+  return { toItself, toOthers };
+}
+
+/** tokens (N, B, L, H) → (N, B, 1, H). */
+function classResult(
+  { value, heads }: ClassParts,
+  tokens: Tensor,
+  { toItself, toOthers }: ClassWeights,
+): Tensor {
+  return toItself.mul(splitHeads(value, heads)).add(toOthers.matmul(tokens));
 }
 
 /** One kernel per head along the sequence, shared by the head's components; starts at 0 (spec 2.4). */

@@ -6,6 +6,7 @@
  * dynamic projection changes.
  */
 import { empty, init, Module, type Tensor } from '@transformer-ls/torch';
+import type { ObservableAttention, WeightsObserver } from './observed-weights.js';
 import {
   inverseRoot,
   ProjectedAttention,
@@ -30,7 +31,8 @@ class SharedProjection extends Module {
 }
 
 /** Shape letters: N heads, B batch, L length, H head size, R rank. */
-export class LinformerAttention extends ProjectedAttention {
+export class LinformerAttention extends ProjectedAttention implements ObservableAttention {
+  observer: WeightsObserver | null = null;
   private readonly attn: SharedProjection;
 
   /** @param earlier a layer of the same model, whose projection this one shares */
@@ -51,6 +53,8 @@ export class LinformerAttention extends ProjectedAttention {
       Tensor,
     ]; // (N, B, R, H)
     const scores = query.mul(inverseRoot(query)).matmul(keys.transpose(-1, -2)); // (N, B, L, R)
-    return this.drop(scores.softmax(-1)).matmul(values);
+    const weights = scores.softmax(-1);
+    this.observer?.({ window: null, compressed: weights, projection, classToken: null });
+    return this.drop(weights).matmul(values);
   }
 }

@@ -3,6 +3,7 @@
  * tokens, and a token sees its own block. What lies further away it never learns of.
  */
 import type { Tensor } from '@transformer-ls/torch';
+import type { ObservableAttention, WeightsObserver } from './observed-weights.js';
 import { inverseRoot, ProjectedAttention, type ProjectedAttentionConfig } from './projected-attention.js';
 import { lowest } from './sequence-attention.js';
 import { hiddenTileKeys, segmentTiling, tileQueries, untileQueries } from './windows.js';
@@ -12,7 +13,9 @@ export interface LocalAttentionConfig extends ProjectedAttentionConfig {
 }
 
 /** Shape letters: N heads, B batch, L length, H head size, W tokens of a block, G blocks. */
-export class LocalAttention extends ProjectedAttention {
+export class LocalAttention extends ProjectedAttention implements ObservableAttention {
+  observer: WeightsObserver | null = null;
+
   constructor(override readonly config: LocalAttentionConfig) {
     super(config);
   }
@@ -22,6 +25,8 @@ export class LocalAttention extends ProjectedAttention {
     const [q, k, v] = [query, key, value].map((x) => tileQueries(x, tiling)) as [Tensor, Tensor, Tensor];
     const scores = q.mul(inverseRoot(q)).matmul(k.transpose(-1, -2)); // (N, B, G, W, W)
     const visible = scores.maskedFill(hiddenTileKeys(query, padding, tiling), lowest(scores));
-    return untileQueries(this.drop(visible.softmax(-1)).matmul(v), tiling);
+    const weights = visible.softmax(-1);
+    this.observer?.({ window: { weights, tiling }, compressed: null, projection: null, classToken: null });
+    return untileQueries(this.drop(weights).matmul(v), tiling);
   }
 }

@@ -1,7 +1,7 @@
 import { placeLabels } from './label-places.js';
 import { finitePieces, type Point, piecesBelow, thin } from './line.js';
 import { isLogarithmic, makeScale, type Range, rangeOf, type Scale, type ScaleKind } from './scale.js';
-import { coordinate, element, escapeXml, text, textWidth } from './svg.js';
+import { coordinate, element, svgDocument, text, textWidth } from './svg.js';
 import { CHART_STYLE, COLOURS } from './theme.js';
 
 export type { Point } from './line.js';
@@ -97,21 +97,7 @@ export function lineChart(chart: LineChart): string {
     drawAxes(chart, axes, height),
   ];
   if (drawn.series.every((series) => series.points.length === 0)) parts.push(drawEmpty(axes.frame));
-  return svgDocument(chart, width, height, parts);
-}
-
-function svgDocument(chart: LineChart, width: number, height: number, parts: readonly string[]): string {
-  const head = element('title', {}, escapeXml(chart.title)) + element('style', {}, CHART_STYLE);
-  const size = `${coordinate(width)} ${coordinate(height)}`;
-  const content = [head, ...parts].filter((part) => part !== '').join('\n');
-  const attributes = {
-    xmlns: 'http://www.w3.org/2000/svg',
-    viewBox: `0 0 ${size}`,
-    width,
-    height,
-    role: 'img',
-  };
-  return `${element('svg', { ...attributes, 'font-size': FONT }, `\n${content}\n`)}\n`;
+  return svgDocument({ title: chart.title, style: CHART_STYLE, width, height, fontSize: FONT }, parts);
 }
 
 /** Values that no axis can hold are left out (x) or become gaps (y). */

@@ -31,6 +31,33 @@ export function text(content: string, attributes: Attributes): string {
   return element('text', attributes, escapeXml(content));
 }
 
+export interface SvgPage {
+  readonly title: string;
+  /** CSS rules. */
+  readonly style: string;
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly fontSize: number;
+}
+
+/** A stand-alone document; `parts` are markup. */
+export function svgDocument(
+  { title, style, width, height, fontSize }: SvgPage,
+  parts: readonly string[],
+): string {
+  const head = element('title', {}, escapeXml(title)) + element('style', {}, style);
+  const content = [head, ...parts].filter((part) => part !== '').join('\n');
+  const attributes = {
+    xmlns: 'http://www.w3.org/2000/svg',
+    viewBox: `0 0 ${coordinate(width)} ${coordinate(height)}`,
+    width,
+    height,
+    role: 'img',
+  };
+  return `${element('svg', { ...attributes, 'font-size': fontSize }, `\n${content}\n`)}\n`;
+}
+
 /** A coordinate with at most two decimals: finer is invisible and doubles the size of the file. */
 export function coordinate(value: number): string {
   if (!Number.isFinite(value)) throw new RangeError(`svg: coordinate must be finite, got ${value}`);

@@ -11,8 +11,9 @@ export const COLOURS = [
   ['#4b5563', '#c3cad4'],
 ] as const;
 
-const LIGHT = { page: '#ffffff', ink: '#1f2328', muted: '#59636e', grid: '#e6e9ed', axis: '#8c959f' };
-const DARK = { page: '#12161c', ink: '#e6edf3', muted: '#9aa6b2', grid: '#262d36', axis: '#6e7781' };
+/** Text, lines and ground of a page. */
+export const LIGHT = { page: '#ffffff', ink: '#1f2328', muted: '#59636e', grid: '#e6e9ed', axis: '#8c959f' };
+export const DARK = { page: '#12161c', ink: '#e6edf3', muted: '#9aa6b2', grid: '#262d36', axis: '#6e7781' };
 
 const SHAPES = [
   "text{font-family:system-ui,'Segoe UI',Helvetica,Arial,sans-serif}",

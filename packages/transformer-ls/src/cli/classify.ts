@@ -1,13 +1,8 @@
 /** `transformer-ls classify`: a text through a trained classifier. */
-import { createReadStream } from 'node:fs';
-import { text as readAll } from 'node:stream/consumers';
 import { noGrad, scope } from '@transformer-ls/torch';
 import { Command } from 'commander';
-import { sequenceBatch } from '../evaluate/classifier.js';
-import { padded } from '../lra/example-batches.js';
-import { parseListOps, withoutBrackets } from '../lra/listops.js';
 import { type LoadedClassifier, loadClassifier } from '../models/sequence-classifier/weights.js';
-import { UsageError } from './errors.js';
+import { batchesOf, documentsOf, readPart, tokensOf } from './classifier-input.js';
 import { wholeNumber } from './flags.js';
 import { formatInteger } from './format.js';
 import { useThreads } from './threads.js';
@@ -42,33 +37,10 @@ export function classifyCommand(): Command {
     .action(async (path: string, files: string[], flags: ClassifyFlags) => {
       useThreads(flags.threads);
       const loaded = await loadClassifier(path, { choose: flags.newest ? 'newest' : 'best' });
-      const texts = await textsOf(files, flags, loaded.config.inputs === 'two' ? 2 : 1);
-      const result = classify(loaded, texts);
+      const documents = await documentsOf(files, flags, loaded.config.inputs === 'two' ? 2 : 1);
+      const result = classify(loaded, documents);
       process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : described(result));
     });
-}
-
-async function textsOf(files: readonly string[], flags: ClassifyFlags, wanted: number): Promise<string[]> {
-  if (flags.text !== undefined && files.length > 0)
-    throw new UsageError('expected a file or --text, received both');
-  const texts = flags.text === undefined ? await Promise.all(files.map(readText)) : [flags.text];
-  if (texts.length === 0 && wanted === 1) texts.push(await standardInput());
-  if (texts.length !== wanted)
-    throw new UsageError(`expected ${wanted} text(s) for this model, received ${texts.length}`);
-  return texts;
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await readAll(createReadStream(path));
-  } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-async function standardInput(): Promise<string> {
-  if (process.stdin.isTTY) throw new UsageError('expected a file, --text, or text on standard input');
-  return readAll(process.stdin);
 }
 
 export interface Classification {
@@ -79,24 +51,15 @@ export interface Classification {
   readonly read: readonly number[];
 }
 
-/** @throws UsageError where a text is no input of the model */
-export function classify(
-  { model, config, classes, training }: LoadedClassifier,
-  texts: readonly string[],
-): Classification {
-  const documents = texts.map((one) => tokensOf(one, training?.data.name));
-  const most = training?.documentLength ?? config.maxLength;
-  const read = documents.map((tokens) => tokens.subarray(0, most));
-  if (read.some(({ length }) => length === 0))
-    throw new UsageError('expected a text of at least one token, received none');
+/** @throws UsageError or DataError where a document is no input of the model */
+export function classify(loaded: LoadedClassifier, documents: readonly Uint8Array[]): Classification {
+  const { model, classes, training } = loaded;
+  const tokens = documents.map((one) => tokensOf(one, training?.data.name));
+  const read = tokens.map((one) => readPart(one, loaded));
   const shares = scope(() =>
     noGrad(() => {
-      const paddedLength = config.mode === 'reference' ? config.maxLength : null;
-      const batches = read.map((tokens) => sequenceBatch(padded([tokens], paddedLength), 1, model));
-      return model
-        .forward(...batches)
-        .softmax(-1)
-        .toTypedArray() as Float32Array;
+      const logits = model.forward(...batchesOf(read, loaded));
+      return logits.softmax(-1).toTypedArray() as Float32Array;
     }),
   );
   const probabilities = Object.fromEntries(classes.map((name, label) => [name, shares[label]!]));
@@ -104,15 +67,9 @@ export function classify(
   return {
     label: classes[best]!,
     probabilities,
-    tokens: documents.map(({ length }) => length),
+    tokens: tokens.map(({ length }) => length),
     read: read.map(({ length }) => length),
   };
-}
-
-function tokensOf(text: string, set: string | undefined): Uint8Array {
-  if (set !== 'listops' && set !== 'listops-brackets') return new TextEncoder().encode(text);
-  const { tokens } = parseListOps(text.replace(/\s+/g, ' ').trim());
-  return set === 'listops' ? withoutBrackets(tokens) : tokens;
 }
 
 /** `positive`, then each class with its probability and a bar. */

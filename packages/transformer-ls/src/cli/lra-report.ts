@@ -1,9 +1,11 @@
 /** `transformer-ls lra report`: all runs of Long Range Arena in one table and one picture a task. */
 import { join } from 'node:path';
 import type { ClassifierConfig } from '@transformer-ls/formats';
+import { scope } from '@transformer-ls/torch';
 import { Command } from 'commander';
 import { accuracyAgainstSpeed } from '../charts/accuracy-against-speed.js';
 import { classifierCost } from '../evaluate/cost.js';
+import { SequenceClassifier } from '../models/sequence-classifier/model.js';
 import { findLraRuns, groupRuns } from '../report/lra-runs.js';
 import { type LraRow, lraMarkdown, lraRow, setsOf } from '../report/lra-table.js';
 import { publishedAccuracies } from '../report/published-accuracy.js';
@@ -43,8 +45,8 @@ async function runReport(folders: readonly string[], { out, json }: ReportFlags)
   const runs = (await Promise.all(places.map((folder) => findLraRuns(folder)))).flat();
   if (runs.length === 0)
     throw new UsageError(`expected runs of classifiers, found none in ${places.join(', ')}`);
-  const costOf = cachedCost();
-  const rows = groupRuns(runs).map((group) => lraRow(group, costOf));
+  const cost = cachedCost();
+  const rows = groupRuns(runs).map((group) => lraRow(group, cost));
   const markdown = lraMarkdown(rows, chartName);
   const record = { kind: 'lra-report', date: new Date().toISOString(), rows: rows.map(asJson) };
   await nodeFileSystem.makeFolder(out);
@@ -56,15 +58,24 @@ async function runReport(folders: readonly string[], { out, json }: ReportFlags)
     console.log(`wrote ${join(out, 'lra.md')}, lra.json and ${setsOf(rows).map(chartName).join(', ')}`);
 }
 
-/** The same model is counted once. */
+/** Multiply-accumulates of one example as long as the model allows; the same model is counted once. */
 function cachedCost(): (config: ClassifierConfig) => number {
   const known = new Map<string, number>();
   return (config) => {
     const key = JSON.stringify(config);
-    const cost = known.get(key) ?? classifierCost(config);
+    const cost = known.get(key) ?? costOf(config);
     known.set(key, cost);
     return cost;
   };
+}
+
+function costOf(config: ClassifierConfig): number {
+  const model = scope(() => new SequenceClassifier(config));
+  try {
+    return classifierCost(model.eval(), config.maxLength).perExample;
+  } finally {
+    model.dispose();
+  }
 }
 
 function chartName(set: string): string {

@@ -34,6 +34,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'compare runs on Long Range Arena: report, robustness',
     load: async () => (await import('./lra.js')).lraCommand(),
   },
+  attend: {
+    summary: 'picture of what a trained classifier attends to in one text',
+    load: async () => (await import('./attend.js')).attendCommand(),
+  },
   inspect: {
     summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',
     load: async () => (await import('./inspect.js')).inspectCommand(),

@@ -1,6 +1,5 @@
 /** What a forward pass costs, counted on the operators of a real one. */
 
-import type { ClassifierConfig } from '@transformer-ls/formats';
 import {
   countMultiplyAccumulates,
   noGrad,
@@ -15,7 +14,7 @@ import { referenceBlockLength } from '../generate/next-token.js';
 import type { CausalLanguageModel } from '../models/language-model/create.js';
 import type { Memory } from '../models/language-model/memory.js';
 import { LanguageModel } from '../models/language-model/model.js';
-import { SequenceClassifier } from '../models/sequence-classifier/model.js';
+import type { SequenceClassifier } from '../models/sequence-classifier/model.js';
 
 export interface ForwardCost {
   /** Multiply-accumulates of matrix products, per token. */
@@ -25,6 +24,31 @@ export interface ForwardCost {
 }
 
 const SEGMENT = 256;
+
+export interface ClassifierCost {
+  /** Multiply-accumulates of matrix products of one example, both documents where it is a pair. */
+  readonly perExample: number;
+  /** Tokens of a document that were run. */
+  readonly documentLength: number;
+}
+
+/** Longer documents are counted at this length: what full attention needs for them would not fit into memory. */
+const LONGEST_DOCUMENT = 4096;
+
+/** The cost of one example of documents of this length, without padding. In reference mode the model reads its full length. */
+export function classifierCost(model: SequenceClassifier, length: number): ClassifierCost {
+  const { mode, maxLength, inputs } = model.config;
+  const documentLength = mode === 'reference' ? maxLength : Math.min(length, LONGEST_DOCUMENT);
+  const perExample = noGrad(() =>
+    scope(() => {
+      const one = { ids: zeros([1, documentLength], { dtype: 'int32' }).add(1), mask: null };
+      const documents = inputs === 'two' ? [one, one] : [one];
+      const { ops } = recordOps(() => scope(() => void model.forward(...documents)));
+      return countMultiplyAccumulates(ops);
+    }),
+  );
+  return { perExample, documentLength };
+}
 
 /** The cost of one segment after a full memory, divided by its tokens; what depends on weights alone is counted with it. */
 export function forwardCost(model: CausalLanguageModel): ForwardCost {
@@ -56,19 +80,4 @@ function fullMemory(model: CausalLanguageModel): Memory {
     chunkValues: filled(layer.chunkValues, chunks),
   }));
   return { layers };
-}
-
-/** Multiply-accumulates of matrix products for one example as long as the model allows: of both documents where it compares two. */
-export function classifierCost(config: ClassifierConfig): number {
-  const L = config.maxLength;
-  return noGrad(() =>
-    scope(() => {
-      const model = new SequenceClassifier(config);
-      model.eval();
-      const document = { ids: tensor(new Int32Array(L).fill(1), { shape: [1, L] }), mask: null };
-      const documents = config.inputs === 'two' ? [document, document] : [document];
-      const { ops } = recordOps(() => scope(() => void model.forward(...documents)));
-      return countMultiplyAccumulates(ops);
-    }),
-  );
 }

@@ -82,7 +82,7 @@ export function lraMarkdown(rows: readonly LraRow[], chartOf: (set: string) => s
   return `# Long Range Arena
 
 Accuracy in percent of the whole test part, of the checkpoint that was best on the validation part: mean ± standard deviation over the
-seeds. Multiply-accumulates are those of matrix products of one example as long as the model allows. Steps a second leave evaluations out.
+seeds. Multiply-accumulates are those of matrix products of one example as long as the model allows (4,096 tokens at most). Steps a second leave evaluations out.
 
 ${parts.join('\n')}
 Published figures:

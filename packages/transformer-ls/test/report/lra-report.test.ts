@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { accuracyAgainstSpeed } from '../../src/charts/accuracy-against-speed.js';
 import { classifierCost } from '../../src/evaluate/cost.js';
 import { meanAndSpread } from '../../src/evaluate/statistics.js';
+import { SequenceClassifier } from '../../src/models/sequence-classifier/model.js';
 import { classifierPreset } from '../../src/models/sequence-classifier/presets.js';
 import { groupRuns, type LraRun, mechanismLabel } from '../../src/report/lra-runs.js';
 import { lraMarkdown, lraRow, setsOf } from '../../src/report/lra-table.js';
@@ -153,6 +154,9 @@ describe('cost of an example', () => {
     ['lra-text', 0.387e9],
     ['lra-retrieval', 0.774e9],
   ])('%s: multiply-accumulates of the oracle table', (name, expected) => {
-    expect(classifierCost(classifierPreset(name, 'reference')) / expected).toBeCloseTo(1, 2);
+    const config = classifierPreset(name, 'reference');
+    const model = new SequenceClassifier(config);
+    expect(classifierCost(model, config.maxLength).perExample / expected).toBeCloseTo(1, 2);
+    model.dispose();
   });
 });

@@ -142,6 +142,11 @@ export class Encoder extends Module {
     this.norm = this.child('norm', new LayerNorm({ dim }));
   }
 
+  /** The attention of each layer, from the first; the same again where layers share their weights. */
+  get attentions(): readonly SequenceAttention[] {
+    return this.blocks.map(({ mha }) => mha);
+  }
+
   /**
    * @param ids (B, L) int32 or int64
    * @param mask (B, L) bool, true = a token; null: no padding

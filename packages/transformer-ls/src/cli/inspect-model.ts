@@ -1,0 +1,162 @@
+/** What a run, checkpoint or model folder holds: language models and classifiers. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type ClassifierTrainingConfig,
+  type MetricsRecord,
+  openSafetensors,
+  parseMetrics,
+} from '@transformer-ls/formats';
+import { classifierCost, forwardCost } from '../evaluate/cost.js';
+import { loadLanguageModel } from '../models/language-model/weights.js';
+import type { SequenceClassifier } from '../models/sequence-classifier/model.js';
+import { loadClassifier } from '../models/sequence-classifier/weights.js';
+import { listCheckpoints, verifyCheckpoint } from '../run/checkpoint.js';
+import { fileSource } from '../run/file-source.js';
+import { METRICS_NAME } from '../run/metrics-log.js';
+import { BEST_NAME, CHECKPOINTS_NAME } from '../run/run-folder.js';
+import { findModel } from '../weights/model-place.js';
+import { summariseTensors, type TensorSummary } from '../weights/tensor-summary.js';
+import { formatBytes, formatInteger } from './format.js';
+import { newestOfEach } from './inspect-files.js';
+import type { Inspection } from './inspect-report.js';
+import { mechanismText } from './mechanism.js';
+
+type Facts = Inspection['facts'];
+type Look = Pick<Inspection, 'facts' | 'parts'>;
+
+export async function inspectModel(path: string): Promise<Inspection> {
+  const { weightsPath, config, run, step, skipped } = await findModel(path);
+  const isRun = run?.path === path;
+  const records = isRun ? await metricsOf(path) : [];
+  const look = config.kind === 'language-model' ? inspectLanguageModel : inspectClassifier;
+  const { facts, parts } = await look(path, records);
+  return {
+    kind: isRun ? 'run' : step === undefined ? 'model' : 'checkpoint',
+    path,
+    facts: {
+      ...(isRun ? { recipe: run.training.recipe, data: run.training.data.name } : {}),
+      weights: weightsPath,
+      ...(step === undefined ? {} : { step }),
+      ...facts,
+      ...(skipped.length === 0 ? {} : { 'checkpoints passed over': skipped.length }),
+    },
+    ...(parts === undefined ? {} : { parts }),
+    config,
+    tensors: await tensorsOf(weightsPath),
+    ...(isRun ? { checkpoints: await checkpointsOf(path), newest: newestOfEach(records) } : {}),
+  };
+}
+
+async function inspectLanguageModel(path: string): Promise<Look> {
+  const { model } = await loadLanguageModel(path);
+  const { perToken, segmentLength } = forwardCost(model);
+  const parameters = model.countParameters();
+  model.dispose();
+  const facts = {
+    parameters,
+    'multiply-accumulates per token': Math.round(perToken),
+    'counted over tokens after a full memory': segmentLength,
+  };
+  return { facts };
+}
+
+async function inspectClassifier(path: string, records: readonly MetricsRecord[]): Promise<Look> {
+  const { model, config, training, classes } = await loadClassifier(path);
+  const length = Math.min(training?.documentLength ?? config.maxLength, config.maxLength);
+  const { perExample, documentLength } = classifierCost(model, length);
+  const parameters = model.countParameters();
+  const parts = partsOf(model);
+  model.dispose();
+  const facts = {
+    ...(training === undefined ? {} : dataFacts(training)),
+    classes: classes.join(', '),
+    ...progressFacts(records),
+    attention: `${mechanismText(config.attention)}, in ${config.layers} layers of ${config.heads} heads`,
+    parameters,
+    'weights in memory': formatBytes(parameters * BYTES_OF_FLOAT32),
+    'multiply-accumulates per example': Math.round(perExample),
+    'counted over tokens of a document': documentLength,
+  };
+  return { facts, parts };
+}
+
+const BYTES_OF_FLOAT32 = 4;
+
+function dataFacts({ data, documentLength }: ClassifierTrainingConfig): Facts {
+  return {
+    ...(data.path === null ? {} : { 'data from': data.path }),
+    ...(data.examples === null ? {} : { 'training examples': data.examples }),
+    'tokens of a document that are read': documentLength,
+  };
+}
+
+/** How far a run is, and how good. */
+function progressFacts(records: readonly MetricsRecord[]): Facts {
+  const trained = records.findLast((record) => record.type === 'train');
+  const best = records.findLast((record) => record.type === 'evaluation' && record.best);
+  return {
+    ...(trained === undefined
+      ? {}
+      : { 'steps trained': trained.step, 'memory while training': formatBytes(trained.memoryBytes) }),
+    ...(best?.type !== 'evaluation' || best.accuracy === null
+      ? {}
+      : {
+          'best accuracy': `${(100 * best.accuracy).toFixed(2)} % on ${best.split}, step ${formatInteger(best.step)}`,
+        }),
+  };
+}
+
+/** Parameters by what they are for; the parts make up all of them. */
+function partsOf(model: SequenceClassifier): Readonly<Record<string, number>> {
+  const parts = new Map<string, number>();
+  for (const [name, { numel }] of model.namedParameters()) {
+    const part = PARTS.find(([pattern]) => pattern.test(name))![1];
+    parts.set(part, (parts.get(part) ?? 0) + numel);
+  }
+  return Object.fromEntries(parts);
+}
+
+/** Published names, the first that fits. */
+const PARTS: readonly (readonly [pattern: RegExp, part: string])[] = [
+  [/^seq_classifer\./, 'classifier head'],
+  [/\.word_embeddings\./, 'token embeddings'],
+  [/\.position_embeddings\./, 'position embeddings'],
+  [/\.mha\./, 'attention'],
+  [/\.mlpblock\./, 'feed-forward'],
+  [/cls_embed$/, 'class token'],
+  [/norm/, 'norms of blocks and end'],
+  [/(?:)/, 'the rest'],
+];
+
+async function tensorsOf(path: string): Promise<TensorSummary[]> {
+  const source = await fileSource(path);
+  try {
+    return await summariseTensors(await openSafetensors(source));
+  } finally {
+    await source.close();
+  }
+}
+
+async function checkpointsOf(run: string) {
+  const places = (
+    await Promise.all([BEST_NAME, CHECKPOINTS_NAME].map((name) => listCheckpoints(join(run, name))))
+  ).flat();
+  const found = [];
+  for (const { path, step } of places) found.push({ path, step, problem: await problemOf(path) });
+  return found;
+}
+
+async function problemOf(path: string): Promise<string | null> {
+  try {
+    await verifyCheckpoint(path);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function metricsOf(run: string): Promise<readonly MetricsRecord[]> {
+  const text = await readFile(join(run, METRICS_NAME), 'utf8').catch(() => '');
+  return parseMetrics(text).records;
+}
