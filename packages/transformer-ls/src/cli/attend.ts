@@ -1,5 +1,6 @@
 /** `transformer-ls attend`: a picture of what a trained classifier attends to in one example. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { mechanismText } from '../attention/mechanism-text.js';
 import { attentionPicture, type PicturedDocument, shownTokens } from '../charts/attention-picture.js';
 import type { TokenRange } from '../charts/attention-shares.js';
 import { splits } from '../lra/example-set.js';
@@ -16,7 +17,6 @@ import { batchesOf } from './classifier-input.js';
 import { UsageError } from './errors.js';
 import { wholeNumber } from './flags.js';
 import { formatBytes, formatInteger } from './format.js';
-import { mechanismText } from './mechanism.js';
 import { pictureFormat, writePicture } from './picture-file.js';
 import { useThreads } from './threads.js';
 

@@ -7,6 +7,7 @@ import {
   openSafetensors,
   parseMetrics,
 } from '@transformer-ls/formats';
+import { mechanismText } from '../attention/mechanism-text.js';
 import { classifierCost, forwardCost } from '../evaluate/cost.js';
 import { loadLanguageModel } from '../models/language-model/weights.js';
 import type { SequenceClassifier } from '../models/sequence-classifier/model.js';
@@ -20,7 +21,6 @@ import { summariseTensors, type TensorSummary } from '../weights/tensor-summary.
 import { formatBytes, formatInteger } from './format.js';
 import { newestOfEach } from './inspect-files.js';
 import type { Inspection } from './inspect-report.js';
-import { mechanismText } from './mechanism.js';
 
 type Facts = Inspection['facts'];
 type Look = Pick<Inspection, 'facts' | 'parts'>;

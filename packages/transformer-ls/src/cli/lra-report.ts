@@ -13,6 +13,7 @@ import { replaceFile } from '../run/durable.js';
 import { nodeFileSystem } from '../run/file-system.js';
 import { writeJson } from '../run/json.js';
 import { UsageError } from './errors.js';
+import { makeOutputFolder } from './output-folder.js';
 
 interface ReportFlags {
   readonly out: string;
@@ -49,7 +50,7 @@ async function runReport(folders: readonly string[], { out, json }: ReportFlags)
   const rows = groupRuns(runs).map((group) => lraRow(group, cost));
   const markdown = lraMarkdown(rows, chartName);
   const record = { kind: 'lra-report', date: new Date().toISOString(), rows: rows.map(asJson) };
-  await nodeFileSystem.makeFolder(out);
+  await makeOutputFolder(out);
   await write(join(out, 'lra.md'), markdown);
   await write(join(out, 'lra.json'), writeJson(record));
   for (const set of setsOf(rows)) await write(join(out, chartName(set)), chartOf(set, rows));

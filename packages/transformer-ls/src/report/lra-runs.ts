@@ -1,11 +1,6 @@
 /** The runs below a folder that are classifiers', and what each came to. */
 import { join } from 'node:path';
-import {
-  type AttentionConfig,
-  type ClassifierTrainingConfig,
-  parseConfig,
-  trainingSchema,
-} from '@transformer-ls/formats';
+import { type ClassifierTrainingConfig, parseConfig, trainingSchema } from '@transformer-ls/formats';
 import { type ClassifierEvaluation, readClassifierEvaluation } from '../evaluate/classifier-evaluation.js';
 import { errorCode, nodeFileSystem } from '../run/file-system.js';
 import { METRICS_NAME } from '../run/metrics-log.js';
@@ -67,25 +62,4 @@ export function groupRuns(runs: readonly LraRun[]): LraGroup[] {
     groups.set(key, [...(groups.get(key) ?? []), run]);
   }
   return [...groups.values()].map((members) => ({ config: members[0]!.config, runs: members }));
-}
-
-/** A mechanism with the sizes that it has: `long-short (w 8, r 32)`. */
-export function mechanismLabel(attention: AttentionConfig): string {
-  const { name, windowSize: w, projectionRank: r } = attention;
-  const sizes: Record<AttentionConfig['name'], string[]> = {
-    'long-short': [`w ${w}`, `r ${r}`],
-    'projection-only': [`r ${r}`],
-    'window-only': [`w ${w}`],
-    full: [],
-    local: [`w ${w}`],
-    linformer: [`r ${r}`],
-    linear: [],
-    performer: [`${attention.randomFeatures} features`],
-    nystromformer: [`${attention.landmarks} landmarks`],
-    reformer: [`${attention.hashes} hashes`, `buckets of ${attention.blockSize}`],
-    longformer: [`w ${w}`, `${attention.globalTokens} global`],
-    bigbird: [`blocks of ${attention.blockSize}`, `${attention.randomBlocks} random`],
-  };
-  const own = sizes[name].join(', ');
-  return own === '' ? name : `${name} (${own})`;
 }

@@ -43,7 +43,7 @@ describe('several seeds in one call', () => {
   it('lra report puts them into one row', async () => {
     const { code, out, error } = await tls.run(['lra', 'report', 'runs', '--out', 'report']);
     expect(code, error).toBe(0);
-    expect(out).toMatch(/\| long-short \(w 8, r 32\) \| [\d.]+ ± [\d.]+ \| 3 \|/);
+    expect(out).toMatch(/\| long-short \(window 8, rank 32\) \| [\d.]+ ± [\d.]+ \| 3 \|/);
     for (const name of ['lra.md', 'lra.json', 'lra-listops.svg'])
       expect(existsSync(join(tls.folder, 'report', name)), name).toBe(true);
   });

@@ -1,11 +1,12 @@
 import { formatMetricsLine, type MetricsRecord } from '@transformer-ls/formats';
 import { describe, expect, it } from 'vitest';
+import { mechanismLabel } from '../../src/attention/mechanism-text.js';
 import { accuracyAgainstSpeed } from '../../src/charts/accuracy-against-speed.js';
 import { classifierCost } from '../../src/evaluate/cost.js';
 import { meanAndSpread } from '../../src/evaluate/statistics.js';
 import { SequenceClassifier } from '../../src/models/sequence-classifier/model.js';
 import { classifierPreset } from '../../src/models/sequence-classifier/presets.js';
-import { groupRuns, type LraRun, mechanismLabel } from '../../src/report/lra-runs.js';
+import { groupRuns, type LraRun } from '../../src/report/lra-runs.js';
 import { lraMarkdown, lraRow, setsOf } from '../../src/report/lra-table.js';
 import { figuresOf } from '../../src/run/run-figures.js';
 import { recipe } from '../../src/train/recipes.js';
@@ -116,7 +117,7 @@ describe('the report', () => {
     );
     const text = lraMarkdown(rows, (set) => `${set}.svg`);
     expect(text).toContain(
-      '| long-short (w 8, r 32), reference mode | 37.00 ± 1.41 | 2 | 37.50 ± 0.00 | 249,418 | 194M | 2 of 5,000 x 32 |',
+      '| long-short (window 8, rank 32), reference mode | 37.00 ± 1.41 | 2 | 37.50 ± 0.00 | 249,418 | 194M | 2 of 5,000 x 32 |',
     );
     expect(text).toContain('| *Transformer-LS (w, r = 8, 32) (a)* | *37.50* |');
     expect(text).toMatch(/^- \(a\) Zhu et al\./m);
@@ -128,9 +129,9 @@ describe('the report', () => {
 
   it('names a mechanism with the sizes that it has', () => {
     const { attention } = classifierPreset('lra-text');
-    expect(mechanismLabel(attention)).toBe('long-short (w 8, r 32)');
+    expect(mechanismLabel(attention)).toBe('long-short (window 8, rank 32)');
     expect(mechanismLabel({ ...attention, name: 'full' })).toBe('full');
-    expect(mechanismLabel({ ...attention, name: 'reformer' })).toBe('reformer (2 hashes, buckets of 64)');
+    expect(mechanismLabel({ ...attention, name: 'reformer' })).toBe('reformer (hashes 2, block 64)');
   });
 
   it('draws a dot for each model, labels inside the picture', () => {

@@ -33,7 +33,16 @@ const shortNames: Readonly<Record<SizeName, string>> = {
 
 /** `long-short attention, window 8, rank 32`: only the sizes that this mechanism reads. */
 export function mechanismText(attention: AttentionConfig): string {
+  return [`${attention.name} attention`, ...sizeTexts(attention)].join(', ');
+}
+
+/** `long-short (window 8, rank 32)`, for tables and pictures. */
+export function mechanismLabel(attention: AttentionConfig): string {
+  const sizes = sizeTexts(attention).join(', ');
+  return sizes === '' ? attention.name : `${attention.name} (${sizes})`;
+}
+
+function sizeTexts(attention: AttentionConfig): string[] {
   const sizes = sizesOf[attention.name].filter((size) => attention[size] !== null);
-  const written = sizes.map((size) => `${shortNames[size]} ${attention[size]}`);
-  return [`${attention.name} attention`, ...written].join(', ');
+  return sizes.map((size) => `${shortNames[size]} ${attention[size]}`);
 }
