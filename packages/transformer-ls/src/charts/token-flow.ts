@@ -58,7 +58,8 @@ function layOut(labels: readonly string[], levels: readonly number[], look: Toke
   let [x, row] = [0, 0];
   for (const [i, label] of labels.entries()) {
     const width = widthOf(label);
-    const needed = look === 'words' ? width : width * wordLength(labels, i, most / width);
+    // The space after the last word of a line may hang over.
+    const needed = look === 'words' ? width : label === '·' ? 0 : width * wordLength(labels, i, most / width);
     if (x > 0 && (x + needed > most || (look === 'characters' && labels[i - 1] === '↵'))) {
       x = 0;
       row += 1;
