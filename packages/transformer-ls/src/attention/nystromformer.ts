@@ -2,7 +2,7 @@
  * Nyströmformer (Xiong et al. 2021, section 3): softmax attention rebuilt from m landmarks, the means of m segments, and an
  * iterated pseudo-inverse of the m x m attention between them.
  */
-import { arange, eye, type Tensor, zerosLike } from '@transformer-ls/torch';
+import { arange, eye, type Tensor, zeros } from '@transformer-ls/torch';
 import { ProjectedAttention, type ProjectedAttentionConfig, withoutPadding } from './projected-attention.js';
 import { lowest } from './sequence-attention.js';
 
@@ -49,23 +49,27 @@ export class NystromAttention extends ProjectedAttention {
 }
 
 /**
- * (B, m, L): the i-th of a row's n tokens counts 1/size in segment floor(i*m/n). A row with fewer tokens than landmarks has
- * segments without tokens, whose mean is 0.
+ * Weights of the means, (B, m, L), for x (N, B, L, H): the i-th of a row's n tokens counts 1/size in segment floor(i*m/n). A row
+ * with fewer tokens than landmarks has segments without tokens, whose mean is 0. Counted in float32: half precision has no room
+ * for the number of a token.
  */
-function segmentWeights(x: Tensor, padding: Tensor | null, landmarks: number): Tensor {
-  const zero = zerosLike(x.detach().select(0, 0).select(-1, 0)); // (B, L)
-  const real = padding === null ? zero.add(1) : zero.add(1).maskedFill(padding, 0);
+export function segmentWeights(x: Tensor, padding: Tensor | null, landmarks: number): Tensor {
+  const none = zeros([x.size(1), x.size(2)], {
+    dtype: x.dtype === 'float64' ? 'float64' : 'float32',
+    device: x.device,
+  });
+  const real = padding === null ? none.add(1) : none.add(1).maskedFill(padding, 0); // (B, L)
   const total = real.sum(1, true).clamp(1);
   const rank = real.cumsum(1).sub(1).clamp(0);
   const segment = rank.mul(landmarks).div(total).floor(); // (B, L)
-  const ids = arange(0, landmarks, 1, { dtype: x.dtype, device: x.device }).reshape([landmarks, 1]);
-  const member = segment.unsqueeze(1).eq(ids).to(x.dtype).mul(real.unsqueeze(1)); // (B, m, L)
-  return member.div(member.sum(-1, true).clamp(1));
+  const ids = arange(0, landmarks, 1, { dtype: real.dtype, device: x.device }).reshape([landmarks, 1]);
+  const member = segment.unsqueeze(1).eq(ids).to(real.dtype).mul(real.unsqueeze(1)); // (B, m, L)
+  return member.div(member.sum(-1, true).clamp(1)).to(x.dtype);
 }
 
 /** Newton-Schulz of third order (equation 11), started from the transpose over its norms. (N, B, m, m) → the same. */
 function pseudoInverse(matrix: Tensor, mode: 'consistent' | 'reference'): Tensor {
-  const identity = eye(matrix.size(-1), { dtype: matrix.dtype, device: matrix.device });
+  const identity = eye(matrix.size(-1), { device: matrix.device }).to(matrix.dtype); // libtorch makes none of half precision
   const columnSums = matrix.sum(-2, true); // rows sum to 1
   const largest = mode === 'reference' ? columnSums.amax([0, 1, 2, 3], true) : columnSums.amax(-1, true);
   let inverse = matrix.transpose(-1, -2).div(largest);

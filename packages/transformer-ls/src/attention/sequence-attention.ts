@@ -20,7 +20,15 @@ export interface SequenceAttention extends Module {
 }
 
 /** The lowest number of the type: as a score it weighs nothing beside any other, and alone it does not become NaN. */
-export function lowest(x: Tensor): number {
-  if (x.dtype === 'float16') return -65504;
-  return x.dtype === 'float64' ? -Number.MAX_VALUE : -3.4028234663852886e38;
+export function lowest({ dtype }: Tensor): number {
+  switch (dtype) {
+    case 'float16':
+      return -65504;
+    case 'bfloat16':
+      return -(2 - 2 ** -7) * 2 ** 127;
+    case 'float64':
+      return -Number.MAX_VALUE;
+    default:
+      return -(2 - 2 ** -23) * 2 ** 127;
+  }
 }

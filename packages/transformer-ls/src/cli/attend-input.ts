@@ -5,7 +5,7 @@ import { byteLabels } from '../charts/token-labels.js';
 import type { Split } from '../lra/example-set.js';
 import { setDefinitions } from '../lra/sets.js';
 import type { LoadedClassifier } from '../models/sequence-classifier/weights.js';
-import { documentsOf, readPart, tokensOf } from './classifier-input.js';
+import { checkFiles, documentsOf, readPart, tokensOf } from './classifier-input.js';
 import { UsageError } from './errors.js';
 import { openSet } from './evaluate-classifier.js';
 
@@ -36,11 +36,13 @@ export async function readExample(
     return exampleOfSet(flags.example, flags, loaded);
   }
   const set = loaded.training?.data.name;
-  const documents = await documentsOf(files, flags, loaded.config.inputs === 'two' ? 2 : 1);
-  const source = flags.text === undefined ? 'standard input' : 'a text';
-  return documents.map((document, i) => {
+  checkFiles(files, flags, loaded);
+  if (loaded.config.inputs === 'one' && files.length > 1)
+    throw new UsageError(`expected one text for this model, received ${files.length}`);
+  const documents = await documentsOf(files, flags);
+  return documents.map((document) => {
     const tokens = tokensOf(document, set);
-    const name = files[i] === undefined ? source : basename(files[i]);
+    const name = flags.text === undefined ? basename(document.name) : 'a text';
     return { name, tokens: readPart(tokens, loaded), length: tokens.length };
   });
 }

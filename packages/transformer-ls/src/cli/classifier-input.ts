@@ -1,52 +1,91 @@
 /** What a classifier is asked about: documents from files, a flag or standard input, and the tokens it reads of them. */
 import { createReadStream } from 'node:fs';
-import { buffer as readAll } from 'node:stream/consumers';
+import { DataError, fileError } from '../data/errors.js';
 import { sequenceBatch } from '../evaluate/classifier.js';
 import { padded } from '../lra/example-batches.js';
 import { parseListOps, withoutBrackets } from '../lra/listops.js';
 import type { SequenceBatch } from '../models/sequence-classifier/model.js';
 import type { LoadedClassifier } from '../models/sequence-classifier/weights.js';
 import { UsageError } from './errors.js';
+import { formatBytes } from './format.js';
 
-/** The bytes of as many documents as the model takes. */
+/** A document and what to call it in a message. */
+export interface NamedBytes {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** @throws UsageError where the model compares two documents and not exactly two files are given, or a file and `--text` */
+export function checkFiles(
+  files: readonly string[],
+  { text }: { readonly text?: string },
+  { config }: LoadedClassifier,
+): void {
+  if (config.inputs === 'two' && (files.length !== 2 || text !== undefined))
+    throw new UsageError(
+      `this model compares two texts: expected two files, received ${text === undefined ? files.length : '--text'}`,
+    );
+  if (text !== undefined && files.length > 0)
+    throw new UsageError('expected a file or --text, received both');
+}
+
+/** The documents: of the files, of `--text`, or else of standard input. @throws UsageError or DataError in one line */
 export async function documentsOf(
   files: readonly string[],
   { text }: { readonly text?: string },
-  wanted: number,
-): Promise<Uint8Array[]> {
-  if (text !== undefined && files.length > 0)
-    throw new UsageError('expected a file or --text, received both');
-  const documents: Uint8Array[] =
-    text === undefined ? await Promise.all(files.map(readFile)) : [new TextEncoder().encode(text)];
-  if (documents.length === 0 && wanted === 1) documents.push(await standardInput());
-  if (documents.length !== wanted)
-    throw new UsageError(`expected ${wanted} text(s) for this model, received ${documents.length}`);
-  return documents;
+): Promise<NamedBytes[]> {
+  if (text !== undefined) return [{ name: '--text', bytes: new TextEncoder().encode(text) }];
+  if (files.length > 0) return Promise.all(files.map(readFile));
+  if (process.stdin.isTTY) throw new UsageError('expected a file, --text, or text on standard input');
+  const name = 'standard input';
+  return [{ name, bytes: await readAll(process.stdin, name) }];
 }
 
-async function readFile(path: string): Promise<Uint8Array> {
+async function readFile(name: string): Promise<NamedBytes> {
   try {
-    return await readAll(createReadStream(path));
+    return { name, bytes: await readAll(createReadStream(name), name) };
   } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    throw error instanceof DataError ? error : new UsageError(fileError('read', name, error).message);
   }
 }
 
-async function standardInput(): Promise<Uint8Array> {
-  if (process.stdin.isTTY) throw new UsageError('expected a file, --text, or text on standard input');
-  return readAll(process.stdin);
+/** More is no text that a classifier reads. */
+const LARGEST_TEXT = 64 * 2 ** 20;
+
+async function readAll(stream: AsyncIterable<Uint8Array>, name: string): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of stream) {
+    pieces.push(piece);
+    size += piece.length;
+    if (size > LARGEST_TEXT)
+      throw new DataError(`${name}: expected at most ${formatBytes(LARGEST_TEXT)}, received more`);
+  }
+  return Buffer.concat(pieces);
 }
 
-/** The tokens that a set makes of a document: its bytes, or the words of a ListOps tree. */
-export function tokensOf(document: Uint8Array, set: string | undefined): Uint8Array {
-  if (set !== 'listops' && set !== 'listops-brackets') return document;
-  const { tokens } = parseListOps(new TextDecoder().decode(document).replace(/\s+/g, ' ').trim());
-  return set === 'listops' ? withoutBrackets(tokens) : tokens;
+/** The tokens that a set makes of a document: its bytes, or the words of a ListOps tree. @throws DataError where there are none */
+export function tokensOf({ name, bytes }: NamedBytes, set: string | undefined): Uint8Array {
+  const isTree = set === 'listops' || set === 'listops-brackets';
+  const tokens = isTree ? treeTokens(name, new TextDecoder().decode(bytes), set) : bytes;
+  if (tokens.length === 0)
+    throw new DataError(`${name}: expected a text of at least one token, received none`);
+  return tokens;
 }
 
-/** As many tokens as the model reads. @throws UsageError where there are none */
+function treeTokens(name: string, text: string, set: 'listops' | 'listops-brackets'): Uint8Array {
+  const words = text.replace(/\s+/g, ' ').trim();
+  if (words === '') return new Uint8Array();
+  try {
+    const { tokens } = parseListOps(words);
+    return set === 'listops' ? withoutBrackets(tokens) : tokens;
+  } catch (error) {
+    throw error instanceof DataError ? new DataError(`${name}: ${error.message}`) : error;
+  }
+}
+
+/** As many tokens as the model reads. */
 export function readPart(tokens: Uint8Array, { training, config }: LoadedClassifier): Uint8Array {
-  if (tokens.length === 0) throw new UsageError('expected a text of at least one token, received none');
   return tokens.subarray(0, training?.documentLength ?? config.maxLength);
 }
 

@@ -1,8 +1,15 @@
-/** `transformer-ls classify`: a text through a trained classifier. */
+/** `transformer-ls classify`: texts through a trained classifier. */
 import { noGrad, scope } from '@transformer-ls/torch';
 import { Command } from 'commander';
 import { type LoadedClassifier, loadClassifier } from '../models/sequence-classifier/weights.js';
-import { batchesOf, documentsOf, readPart, tokensOf } from './classifier-input.js';
+import {
+  batchesOf,
+  checkFiles,
+  documentsOf,
+  type NamedBytes,
+  readPart,
+  tokensOf,
+} from './classifier-input.js';
 import { wholeNumber } from './flags.js';
 import { formatInteger } from './format.js';
 import { useThreads } from './threads.js';
@@ -15,32 +22,51 @@ interface ClassifyFlags {
 }
 
 const EXAMPLES = `
-A text is read as bytes, a ListOps tree as its words. What is longer than the model reads is cut, and said so. A classifier of
-pairs takes two files.
+A text is read as bytes, a ListOps tree as its words. What is longer than the model reads is cut, and said so. Several files are
+classified one after the other; a classifier of pairs takes two.
 
 Examples:
   transformer-ls classify runs/lra-text review.txt
   transformer-ls classify runs/lra-text --text "I liked every minute of it."
+  transformer-ls classify runs/lra-text reviews/*.txt --json
   echo "[MAX 4 [MIN 7 2 ] 1 ]" | transformer-ls classify runs/lra-listops --json
   transformer-ls classify runs/lra-retrieval one.txt other.txt`;
 
 export function classifyCommand(): Command {
   return new Command('classify')
-    .description('Label and probabilities of a text by a trained classifier.')
+    .description('Label and probabilities of texts by a trained classifier.')
     .argument('<model>', 'run, checkpoint or model folder, or a weight file')
-    .argument('[files...]', 'text to classify (default: standard input)')
+    .argument('[files...]', 'texts to classify (default: standard input)')
     .option('--text <text>', 'the text itself')
     .option('--newest', 'the newest checkpoint of a run instead of the best')
     .option('--threads <n>', 'CPU threads (default: all cores)', wholeNumber({ min: 1 }))
-    .option('--json', 'print JSON')
+    .option('--json', 'print one JSON record a line')
     .addHelpText('after', EXAMPLES)
-    .action(async (path: string, files: string[], flags: ClassifyFlags) => {
-      useThreads(flags.threads);
-      const loaded = await loadClassifier(path, { choose: flags.newest ? 'newest' : 'best' });
-      const documents = await documentsOf(files, flags, loaded.config.inputs === 'two' ? 2 : 1);
-      const result = classify(loaded, documents);
-      process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : described(result));
-    });
+    .action(runClassify);
+}
+
+async function runClassify(path: string, files: readonly string[], flags: ClassifyFlags): Promise<void> {
+  useThreads(flags.threads);
+  const loaded = await loadClassifier(path, { choose: flags.newest ? 'newest' : 'best' });
+  for (const line of loaded.skipped) console.error(`transformer-ls classify: passed over ${line}`);
+  if (loaded.training === undefined)
+    console.error(
+      'transformer-ls classify: these weights do not lie in a run that says what they were trained on; texts are read as bytes',
+    );
+  try {
+    const isPair = loaded.config.inputs === 'two';
+    checkFiles(files, flags, loaded);
+    const groups = isPair ? [files] : files.length > 0 ? files.map((file) => [file]) : [[]];
+    for (const group of groups) {
+      const result = classify(loaded, await documentsOf(group, flags));
+      const heading = groups.length > 1 ? `${group.join(', ')}: ` : '';
+      process.stdout.write(
+        flags.json ? `${JSON.stringify({ files: group, ...result })}\n` : `${heading}${described(result)}`,
+      );
+    }
+  } finally {
+    loaded.model.dispose();
+  }
 }
 
 export interface Classification {
@@ -51,11 +77,11 @@ export interface Classification {
   readonly read: readonly number[];
 }
 
-/** @throws UsageError or DataError where a document is no input of the model */
-export function classify(loaded: LoadedClassifier, documents: readonly Uint8Array[]): Classification {
+/** @throws DataError in one line where a text is no input of the model */
+export function classify(loaded: LoadedClassifier, texts: readonly NamedBytes[]): Classification {
   const { model, classes, training } = loaded;
-  const tokens = documents.map((one) => tokensOf(one, training?.data.name));
-  const read = tokens.map((one) => readPart(one, loaded));
+  const documents = texts.map((one) => tokensOf(one, training?.data.name));
+  const read = documents.map((tokens) => readPart(tokens, loaded));
   const shares = scope(() =>
     noGrad(() => {
       const logits = model.forward(...batchesOf(read, loaded));
@@ -67,7 +93,7 @@ export function classify(loaded: LoadedClassifier, documents: readonly Uint8Arra
   return {
     label: classes[best]!,
     probabilities,
-    tokens: tokens.map(({ length }) => length),
+    tokens: documents.map(({ length }) => length),
     read: read.map(({ length }) => length),
   };
 }
@@ -75,14 +101,13 @@ export function classify(loaded: LoadedClassifier, documents: readonly Uint8Arra
 /** `positive`, then each class with its probability and a bar. */
 function described({ label, probabilities, tokens, read }: Classification): string {
   const width = Math.max(...Object.keys(probabilities).map((name) => name.length));
-  const rows = Object.entries(probabilities).map(
-    ([name, share]) =>
-      `  ${name.padEnd(width)}  ${(100 * share).toFixed(1).padStart(5)} %  ${'█'.repeat(Math.round(20 * share))}\n`,
+  const rows = Object.entries(probabilities).map(([name, share]) =>
+    `  ${name.padEnd(width)}  ${(100 * share).toFixed(1).padStart(5)} %  ${'█'.repeat(Math.round(20 * share))}`.trimEnd(),
   );
   const cut = tokens.flatMap((all, i) =>
     all > read[i]!
-      ? `  (only the first ${formatInteger(read[i]!)} of ${formatInteger(all)} tokens were read)\n`
+      ? `  (only the first ${formatInteger(read[i]!)} of ${formatInteger(all)} tokens were read)`
       : [],
   );
-  return `${label}\n${rows.join('')}${cut.join('')}`;
+  return [label, ...rows, ...cut, ''].join('\n');
 }

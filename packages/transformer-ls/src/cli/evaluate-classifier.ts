@@ -11,6 +11,7 @@ import { writeJson } from '../run/json.js';
 import { dataFolder } from './data-folder.js';
 import { UsageError } from './errors.js';
 import { formatDuration, formatInteger, formatPercent, formatValue } from './format.js';
+import { makeOutputFolder } from './output-folder.js';
 import { StatusLine } from './status-line.js';
 
 /** The flags of `evaluate` that a classifier has a use for. */
@@ -23,23 +24,30 @@ export interface ClassifierFlags {
   readonly out?: string | undefined;
   /** `line`: the whole record in one line. */
   readonly json?: boolean | 'line' | undefined;
+  /** Flags that only a language model has a use for. */
+  readonly block?: number | undefined;
+  readonly maxTokens?: number | undefined;
+  readonly contextChart?: boolean | undefined;
 }
 
+/** Prints and keeps what comes out. Returns false, with nothing written, where the signal stopped it. */
 export async function runEvaluateClassifier(
   path: string,
   flags: ClassifierFlags,
   signal: AbortSignal,
-): Promise<ClassifierEvaluation> {
+): Promise<boolean> {
+  refuseLanguageModelFlags(path, flags);
   const loaded = await loadClassifier(path, { choose: flags.newest ? 'newest' : 'best' });
   for (const line of loaded.skipped) console.error(`transformer-ls evaluate: passed over ${line}`);
   try {
     const record = await measured(path, loaded, flags, signal);
+    if (record === null) return false;
     process.stdout.write(textOf(record, loaded.config.classes, flags.json ?? false));
     const folder = flags.out ?? loaded.run?.path ?? loaded.modelFolder;
-    if (folder === undefined) return record;
-    const written = await writeClassifierEvaluation(folder, record);
+    if (folder === undefined) return true;
+    const written = await writeClassifierEvaluation(await makeOutputFolder(folder), record);
     if (!flags.json) console.log(`wrote ${written}`);
-    return record;
+    return true;
   } finally {
     loaded.model.dispose();
   }
@@ -50,24 +58,54 @@ async function measured(
   loaded: LoadedClassifier,
   flags: ClassifierFlags,
   signal: AbortSignal,
-): Promise<ClassifierEvaluation> {
+): Promise<ClassifierEvaluation | null> {
   const set = await openSet(loaded, flags);
   const status = new StatusLine(process.stderr);
   const started = performance.now();
   try {
-    return await measureClassifier(path, loaded, set, flags.split, {
+    checkFit(loaded, set);
+    const { split } = flags;
+    if (!flags.json)
+      console.error(
+        `evaluating ${loaded.weightsPath} on ${set.record.task} ${split}: ${formatInteger(set.count(split))} examples`,
+      );
+    return await measureClassifier(path, loaded, set, split, {
       signal,
       onProgress: (done, total, accuracy) => {
         const rest = ((performance.now() - started) / 1000) * (total / done - 1);
         status.show(
-          `${formatInteger(done)}/${formatInteger(total)} ${flags.split} examples   accuracy ${formatPercent(accuracy)}   ETA ${formatDuration(rest)}`,
+          `${formatInteger(done)}/${formatInteger(total)} examples   accuracy ${formatPercent(accuracy)}   ETA ${formatDuration(rest)}`,
         );
       },
     });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return null;
   } finally {
     status.clear();
     set.close();
   }
+}
+
+function refuseLanguageModelFlags(path: string, { block, maxTokens, contextChart }: ClassifierFlags): void {
+  const given = { '--block': block, '--max-tokens': maxTokens, '--context-chart': contextChart };
+  const flag = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
+  if (flag !== undefined)
+    throw new UsageError(`${flag} is for language models; ${path} is a sequence-classifier`);
+}
+
+/** Another set than that of the training may ask for other classes or tokens. @throws UsageError in one line */
+function checkFit({ config }: LoadedClassifier, { record }: ExampleSet): void {
+  const { task, classes, inputs, vocabulary } = record;
+  const ids = 1 + (vocabulary.length || 256); // 0 is padding
+  if (classes.length !== config.classes)
+    throw new UsageError(`${task} has ${classes.length} classes, this model ${config.classes}`);
+  if (inputs !== config.inputs)
+    throw new UsageError(
+      `an example of ${task} has ${inputs} document(s), an input of this model ${config.inputs}`,
+    );
+  if (ids > config.vocabularySize)
+    throw new UsageError(`${task} has ${ids} token ids, this model ${config.vocabularySize}`);
 }
 
 /** The set that flags name, else the one the model was trained on. @throws UsageError where there is neither */

@@ -98,7 +98,9 @@ async function runEvaluate(path: string, flags: EvaluateFlags): Promise<void> {
     useThreads(flags.threads);
     const { config } = await findModel(path, { choose: flags.newest ? 'newest' : 'best' });
     if (config.kind === 'sequence-classifier') {
-      await runEvaluateClassifier(path, flags, interrupt.signal);
+      if (await runEvaluateClassifier(path, flags, interrupt.signal)) return;
+      console.error('transformer-ls evaluate: interrupted; nothing was written');
+      process.exitCode = exitCodes.interrupted;
       return;
     }
     const loaded = await loadLanguageModel(path, {

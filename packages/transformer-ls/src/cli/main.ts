@@ -66,7 +66,9 @@ function verbOf(args: readonly string[]): string | undefined {
 /** Every verb is listed, but only the one asked for is loaded. */
 async function buildProgram(verb: string | undefined): Promise<Command> {
   const program = new Command('transformer-ls')
-    .description('Train, evaluate and stream Long-Short Transformer language models.')
+    .description(
+      'Train, evaluate and use Long-Short Transformers: language models and classifiers of long sequences.',
+    )
     .version(readVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .option('--debug', 'print where an error happened (or set TLS_DEBUG=1)')

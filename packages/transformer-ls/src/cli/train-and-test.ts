@@ -41,14 +41,8 @@ async function test(folder: string, { json, threads, dataFolder }: TrainAndTestF
   const interrupt = interruptible();
   try {
     useThreads(threads);
-    await runEvaluateClassifier(
-      folder,
-      { split: 'test', dataFolder, json: json ? 'line' : false },
-      interrupt.signal,
-    );
-    return exitCodes.ok;
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error;
+    const flags = { split: 'test', dataFolder, json: json ? 'line' : false } as const;
+    if (await runEvaluateClassifier(folder, flags, interrupt.signal)) return exitCodes.ok;
     console.error(`stopped before the test; go on with: npx transformer-ls evaluate ${quoted(folder)}`);
     return exitCodes.interrupted;
   } finally {

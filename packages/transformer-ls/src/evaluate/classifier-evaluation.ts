@@ -58,7 +58,8 @@ export async function measureClassifier(
 ): Promise<ClassifierEvaluation> {
   const started = performance.now();
   const { task, documents, source, caution } = set.record;
-  const documentLength = training?.documentLength ?? setDefinition(task).documentLength;
+  const usual = Math.min(setDefinition(task).documentLength, config.maxLength);
+  const documentLength = training?.documentLength ?? usual;
   const paddedLength = config.mode === 'reference' ? config.maxLength : null;
   const padding = { documentLength, paddedLength };
   const scores = await evaluateClassifier(model, set, placesOf(set, [split]), {
@@ -88,12 +89,11 @@ function fileOf(split: Split): string {
   return split === 'test' ? 'evaluation.json' : `evaluation-${split}.json`;
 }
 
-/** Writes the record into a folder and returns the file's path. */
+/** Writes the record into a folder that exists, and returns the file's path. */
 export async function writeClassifierEvaluation(
   folder: string,
   record: ClassifierEvaluation,
 ): Promise<string> {
-  await nodeFileSystem.makeFolder(folder);
   const path = join(folder, fileOf(record.data.split));
   await replaceFile(nodeFileSystem, path, [new TextEncoder().encode(writeJson(record))]);
   return path;

@@ -8,6 +8,8 @@ import { DataError } from '../data/errors.js';
 import type { Random } from './random.js';
 
 export const listOpsVocabulary = [...'0123456789', '[MIN', '[MAX', '[MED', '[SM', ']'] as const;
+/** Letters of an unknown word that an error shows. */
+const LONGEST_SHOWN = 40;
 const FIRST_OPERATOR = 10;
 const CLOSE = 14;
 
@@ -117,7 +119,9 @@ export function parseListOps(source: string): ListOpsExample {
   const tokens = Uint8Array.from(words, (word) => {
     const token = tokenOf.get(word);
     if (token === undefined)
-      throw new DataError(`expected a digit, [MIN, [MAX, [MED, [SM or ], received ${JSON.stringify(word)}`);
+      throw new DataError(
+        `expected a digit, [MIN, [MAX, [MED, [SM or ], received ${JSON.stringify(word.slice(0, LONGEST_SHOWN))}`,
+      );
     return token;
   });
   return { tokens, label: evaluateListOps(tokens) };

@@ -1,134 +1,156 @@
-// What every mechanism behind the common interface promises: padding counts for nothing, gradients are right, cost is as said.
-import {
-  type AttentionName,
-  attentionNames,
-  type ClassifierConfig,
-  classifierSchema,
-  parseConfig,
-} from '@transformer-ls/formats';
-import {
-  countMultiplyAccumulates,
-  manualSeed,
-  noGrad,
-  randn,
-  recordOps,
-  scope,
-  type Tensor,
-  tensor,
-} from '@transformer-ls/torch';
+// What every mechanism behind the common interface promises: padding counts for nothing, nothing breaks, gradients are right.
+import { attentionNames } from '@transformer-ls/formats';
+import { noGrad, randn, scope, type Tensor, tensor, zeros } from '@transformer-ls/torch';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { gradcheck } from '../../../torch/test/gradcheck.js';
-import { createSequenceAttention } from '../../src/attention/create.js';
+import { segmentWeights } from '../../src/attention/nystromformer.js';
 import type { SequenceAttention } from '../../src/attention/sequence-attention.js';
-
-function configFor(name: AttentionName, sizes: { modelDim: number; maxLength: number }): ClassifierConfig {
-  return parseConfig(classifierSchema, {
-    kind: 'sequence-classifier',
-    classes: 2,
-    vocabularySize: 8,
-    layers: 1,
-    heads: 2,
-    innerDim: 8,
-    pooling: 'mean',
-    attention: {
-      name,
-      windowSize: 4,
-      projectionRank: 3,
-      landmarks: 4,
-      randomFeatures: 8,
-      blockSize: 4,
-      globalTokens: 2,
-      randomBlocks: 1,
-    },
-    ...sizes,
-  });
-}
-
-function attentionFor(
-  name: AttentionName,
-  sizes: { modelDim: number; maxLength: number },
-): SequenceAttention {
-  manualSeed(3);
-  const attention = createSequenceAttention(configFor(name, sizes)).to({ dtype: 'float64' });
-  noGrad(() => {
-    for (const parameter of attention.parameters()) parameter.normal_(0, 0.5);
-  });
-  return attention;
-}
+import { smallAttention } from './small-mechanisms.js';
 
 const normal = (...shape: number[]) => randn(shape, { dtype: 'float64' });
+const maskOf = (rows: readonly (readonly boolean[])[]) => tensor(rows.map((row) => [...row]));
+const upTo = (length: number, of: number) => Array.from({ length: of }, (_, t) => t < length);
 
 describe.each(attentionNames)('%s attention', (name) => {
-  it('gives each row of a padded batch what it gives the row alone', () => {
-    const attention = attentionFor(name, { modelDim: 8, maxLength: 32 });
-    scope(() =>
-      noGrad(() => {
-        const x = normal(3, 21, 8);
-        const lengths = [21, 13, 3];
-        const mask = tensor(lengths.map((length) => Array.from({ length: 21 }, (_, t) => t < length)));
-        const together = attention.forward(x, mask);
-        for (const [row, length] of lengths.entries()) {
-          const alone = attention.forward(x.narrow(0, row, 1).narrow(1, 0, length), null);
-          const found = together.narrow(0, row, 1).narrow(1, 0, length);
-          expect(largestDifference(found, alone), `${length} tokens`).toBeLessThan(1e-9);
-        }
+  it('gives each row of a padded batch what it gives the row alone, whatever the lengths', () => {
+    const attention = smallAttention(name, { modelDim: 8, maxLength: 32 });
+    const lengths = fc.array(fc.integer({ min: 1, max: 27 }), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(lengths, fc.integer({ min: 0, max: 5 }), (rows, extra) => {
+        scope(() =>
+          noGrad(() => {
+            const L = Math.max(...rows) + extra;
+            const x = normal(rows.length, L, 8);
+            const together = attention.forward(x, maskOf(rows.map((length) => upTo(length, L))));
+            for (const [row, length] of rows.entries()) {
+              const alone = attention.forward(x.narrow(0, row, 1).narrow(1, 0, length), null);
+              const found = together.narrow(0, row, 1).narrow(1, 0, length);
+              expect(largestDifference(found, alone), `${length} of ${L} tokens`).toBeLessThan(1e-9);
+            }
+          }),
+        );
       }),
+      { numRuns: 25 },
     );
     attention.dispose();
   });
 
-  it('does not depend on what stands at padding, and keeps gradients finite in a row of padding only', () => {
-    const attention = attentionFor(name, { modelDim: 8, maxLength: 32 });
-    scope(() => {
-      const x = normal(2, 10, 8);
-      const mask = tensor([Array.from({ length: 10 }, (_, t) => t < 6), Array(10).fill(false)]);
-      const changed = x.maskedFill(mask.logicalNot().unsqueeze(-1), 7);
-      changed.requiresGrad = true;
-      const [before, after] = [attention.forward(x, mask), attention.forward(changed, mask)];
-      const real = (y: Tensor) => y.narrow(0, 0, 1).narrow(1, 0, 6);
-      expect(largestDifference(real(before), real(after))).toBeLessThan(1e-9);
-      after.square().sum().backward();
-      for (const gradient of [changed.grad, ...attention.parameters().map(({ grad }) => grad)])
-        if (gradient !== null) expect(gradient.isfinite().all().item()).toBe(1);
-    });
-    attention.dispose();
-  });
-
-  it('has right gradients for the input and every parameter', () => {
-    const attention = attentionFor(name, { modelDim: 4, maxLength: 16 });
-    scope(() => {
-      const x = normal(1, 9, 4);
-      x.requiresGrad = true;
-      const mask = tensor([Array.from({ length: 9 }, (_, t) => t < 7)]);
-      const used = attention.parameters().filter((parameter) => parameter.numel > 0);
-      gradcheck(() => attention.forward(x, mask).narrow(1, 0, 7), [x, ...used]);
-    });
-    attention.dispose();
-  });
-
-  it(
-    name === 'full'
-      ? 'costs four times as much at twice the length'
-      : 'costs twice as much at twice the length',
-    () => {
-      const attention = attentionFor(name, { modelDim: 8, maxLength: 1024 });
-      const cost = (length: number) =>
+  it('does not depend on what stands at padding, wherever it is', () => {
+    const attention = smallAttention(name, { modelDim: 8, maxLength: 32 });
+    const masks = fc
+      .array(fc.boolean(), { minLength: 2, maxLength: 27 })
+      .filter((mask) => mask.includes(true));
+    fc.assert(
+      fc.property(masks, (real) => {
         scope(() =>
           noGrad(() => {
-            const x = normal(1, length, 8);
-            return countMultiplyAccumulates(
-              recordOps(() => scope(() => void attention.forward(x, null))).ops,
-            );
+            const x = normal(1, real.length, 8);
+            const mask = maskOf([real]);
+            const hidden = mask.logicalNot().unsqueeze(-1);
+            const [before, after] = [x, x.maskedFill(hidden, 7)].map((input) =>
+              attention.forward(input, mask).maskedFill(hidden, 0),
+            ) as [Tensor, Tensor];
+            expect(largestDifference(before, after)).toBeLessThan(1e-9);
           }),
         );
-      const [once, twice] = [cost(512), cost(1024)];
-      if (name === 'full') expect(twice / once).toBeGreaterThan(3.5);
-      else expect(twice / once).toBeLessThan(2.01);
+      }),
+      { numRuns: 25 },
+    );
+    attention.dispose();
+  });
+
+  it.each(['float64', 'float32', 'bfloat16'] as const)(
+    'stays finite, forward and backward, where rows or whole blocks are padding, in %s',
+    (dtype) => {
+      const attention = smallAttention(name, { modelDim: 8, maxLength: 32 }).to({ dtype });
+      scope(() => {
+        const x = normal(4, 20, 8).to(dtype);
+        x.requiresGrad = true;
+        const mask = maskOf([upTo(20, 20), upTo(1, 20), upTo(0, 20), upTo(9, 20).reverse()]);
+        const y = attention.forward(x, mask);
+        expect(allFinite(y)).toBe(true);
+        y.square().sum().backward();
+        expect(allFinite(x.grad as Tensor)).toBe(true);
+        for (const { grad } of attention.parameters()) if (grad !== null) expect(allFinite(grad)).toBe(true);
+      });
       attention.dispose();
     },
   );
+
+  it('gives padding no gradient from the results of tokens', () => {
+    const attention = smallAttention(name, { modelDim: 8, maxLength: 32 });
+    scope(() => {
+      const x = normal(2, 13, 8);
+      x.requiresGrad = true;
+      const mask = maskOf([upTo(7, 13), [...upTo(0, 3), ...upTo(6, 10)]]);
+      const real = mask.unsqueeze(-1);
+      attention.forward(x, mask).maskedFill(real.logicalNot(), 0).square().sum().backward();
+      const gradient = x.grad as Tensor;
+      expect(gradient.maskedFill(real, 0).abs().max().item()).toBe(0);
+      expect(gradient.abs().max().item()).toBeGreaterThan(0);
+    });
+    attention.dispose();
+  });
+
+  const masks: [title: string, mask: boolean[][] | null, length: number][] = [
+    ['without a mask', null, 8],
+    ['with padding behind', [upTo(7, 9)], 9],
+    [
+      'with padding anywhere, in a batch',
+      [
+        [true, false, true, true, false, true, true],
+        [false, false, true, true, true, true, false],
+      ],
+      7,
+    ],
+  ];
+  it.each(masks)('has right gradients for the input and every parameter %s', (_, rows, length) => {
+    const attention = smallAttention(name, { modelDim: 4, maxLength: 16 });
+    expectRightGradients(attention, rows, length);
+    attention.dispose();
+  });
 });
+
+it('nystromformer attention has right gradients in reference mode too', () => {
+  const attention = smallAttention('nystromformer', { modelDim: 4, maxLength: 16, mode: 'reference' });
+  expectRightGradients(attention, [upTo(8, 8), upTo(6, 8)], 8);
+  attention.dispose();
+});
+
+it.each(['float32', 'bfloat16'] as const)(
+  'nystromformer attention puts each token in one of segments of like size, in %s',
+  (dtype) => {
+    scope(() => {
+      const x = zeros([2, 1, 1000, 4], { dtype });
+      const inSegment = segmentWeights(x, maskOf([upTo(990, 1000)]).logicalNot(), 64).ne(0); // (1, 64, 1000)
+      const perToken = inSegment.sum(1).narrow(1, 0, 990);
+      expect(perToken.eq(1).all().item()).toBe(1);
+      const sizes = inSegment.sum(2);
+      expect([sizes.amin([0, 1]).item(), sizes.amax([0, 1]).item()]).toEqual([15, 16]);
+    });
+  },
+);
+
+function expectRightGradients(
+  attention: SequenceAttention,
+  rows: readonly (readonly boolean[])[] | null,
+  length: number,
+): void {
+  scope(() => {
+    const x = normal(rows?.length ?? 1, length, 4);
+    x.requiresGrad = true;
+    const mask = rows === null ? null : maskOf(rows);
+    const tokens = (y: Tensor) => (mask === null ? y : y.maskedFill(mask.logicalNot().unsqueeze(-1), 0));
+    const used = attention.parameters().filter((parameter) => parameter.numel > 0);
+    gradcheck(() => tokens(attention.forward(x, mask)), [x, ...used]);
+  });
+}
 
 function largestDifference(a: Tensor, b: Tensor): number {
   return a.sub(b).abs().max().item();
+}
+
+function allFinite(x: Tensor): boolean {
+  return x.isfinite().all().item() === 1;
 }

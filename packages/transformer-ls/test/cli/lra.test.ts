@@ -14,6 +14,7 @@ beforeAll(async () => {
   for (const name of ['listops', 'aan'] as const) (await writeSmallSet(data, name)).close();
   await trainSmallRun(inside('ls'), data, 'listops', { attention: 'long-short' });
   await trainSmallRun(inside('linformer'), data, 'listops', { attention: 'linformer', mode: 'reference' });
+  writeFileSync(inside('file'), '');
   await trainSmallRun(inside('pairs'), data, 'aan', { attention: 'window-only' });
 });
 afterAll(() => tls.remove());
@@ -99,7 +100,7 @@ describe('lra robustness', () => {
     expect(existsSync(inside('stopped/robustness.json'))).toBe(false);
   });
 
-  it.each([
+  it.concurrent.each([
     [['ls', 'pairs'], 2, 'expected runs of the same set, received ls of listops and pairs of aan'],
     [['lss'], 1, 'lss: no such file or folder; did you mean ls?'],
     [['ls', '--strengths', '0,1.5'], 2, "Expected a number at least 0 and at most 1, received '1.5'."],
@@ -109,7 +110,6 @@ describe('lra robustness', () => {
     [['ls', '--data-folder', 'nowhere/at/file'], 1, 'cannot create'],
     [['ls', '--out', 'file'], 1, 'cannot create file: '],
   ])('%j is answered in one line', async (args, code, message) => {
-    writeFileSync(inside('file'), '');
     const place = args.map((word) => word.replace('nowhere/at', inside('file')));
     const { out, error, code: found } = await tls.run(['lra', 'robustness', ...place]);
     expect(error).toContain(message);

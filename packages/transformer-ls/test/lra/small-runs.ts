@@ -21,7 +21,11 @@ const WORDS = {
 };
 
 /** Writes `<folder>/<name>` in the format of prepared sets and opens it. */
-export async function writeSmallSet(folder: string, name: SmallSetName): Promise<ExampleSet> {
+export async function writeSmallSet(
+  folder: string,
+  name: SmallSetName,
+  examples = EXAMPLES,
+): Promise<ExampleSet> {
   const writer = new ExampleSetWriter(`${folder}/${name}`, {
     task: name,
     ...setDefinition(name).description,
@@ -30,7 +34,7 @@ export async function writeSmallSet(folder: string, name: SmallSetName): Promise
     stamp: 'a test',
   });
   for (const split of splits)
-    for (let index = 0; index < EXAMPLES[split]; index++) {
+    for (let index = 0; index < examples[split]; index++) {
       const { documents, label } = example(name, new Random(splits.indexOf(split), index));
       writer.addExample(
         split,
