@@ -231,6 +231,8 @@ function drawTexts(sheet: Sheet, panels: DocumentPanels, top: number): void {
 }
 
 const IMAGE_SIZE = 288;
+/** Two lines above an image. */
+const CAPTIONS = 34;
 
 function drawImages(
   sheet: Sheet,
@@ -243,22 +245,26 @@ function drawImages(
   const size = cell * side;
   const across = Math.max(1, Math.floor((sheet.width - 2 * EDGE + 24) / (size + 24)));
   const captions = [
-    'the image',
-    ...panels.heads.map((head) => `head ${head.head + 1}: ${poolingNote(head)}`),
-  ];
-  const drawOne = (which: number, x: number, y: number) => {
-    const caption = text(captions[which]!, { class: 'tls-muted', x, y: y + 12 });
-    if (which === 0) return caption + greyImage(pixels, side, { x, y: y + 18 }, size);
+    ['The image', ''],
+    ...panels.heads.map((head) => [`Head ${head.head + 1}`, poolingNote(head)]),
+  ] as [name: string, note: string][];
+  const drawOne = (which: number, x: number, upper: number) => {
+    const [name, note] = captions[which]!;
+    const y = upper + CAPTIONS;
+    const caption =
+      text(name, { class: 'tls-ink', x, y: upper + 12, 'font-weight': 600 }) +
+      text(note, { class: 'tls-muted', x, y: upper + 27 });
+    if (which === 0) return caption + greyImage(pixels, side, { x, y }, size);
     const { times } = panels.heads[which - 1]!.pooling;
     // The first token stands before the image where it stands for it.
     const before = times.length - side * side;
-    const place = { x, y: y + 18, columnWidth: cell, rowHeight: cell };
+    const place = { x, y, columnWidth: cell, rowHeight: cell };
     const level = (row: number, column: number) => levelOf(times[before + row * side + column]!, top);
-    const frame = element('rect', { class: 'tls-frame tls-grid', x, y: y + 18, width: size, height: size });
+    const frame = element('rect', { class: 'tls-frame tls-grid', x, y, width: size, height: size });
     return caption + heatMap({ rows: side, columns: side }, level, place) + frame;
   };
   for (let begin = 0; begin < captions.length; begin += across)
-    sheet.place(size + 34, (y) =>
+    sheet.place(size + CAPTIONS + 14, (y) =>
       captions
         .slice(begin, begin + across)
         .map((_, i) => drawOne(begin + i, EDGE + i * (size + 24), y))

@@ -164,7 +164,7 @@ export function slotThumbnails(shares: Shares, numbers: readonly number[], top: 
             width: THUMBNAIL,
             height: THUMBNAIL,
           }),
-          text(`${number + 1}  ${timesText(largestOf([rowsOf(shares, [row])]))}`, {
+          text(`${number + 1}: ${timesText(largestOf([rowsOf(shares, [row])]))}`, {
             class: 'tls-muted',
             x: left,
             y: upper + THUMBNAIL + FONT,

@@ -17,7 +17,7 @@ import { batchesOf } from './classifier-input.js';
 import { UsageError } from './errors.js';
 import { wholeNumber } from './flags.js';
 import { formatBytes, formatInteger } from './format.js';
-import { pictureFormat, writePicture } from './picture-file.js';
+import { type PictureFormat, pictureFormat, writePicture } from './picture-file.js';
 import { useThreads } from './threads.js';
 
 interface AttendFlags extends ExampleFlags {
@@ -84,15 +84,19 @@ async function runAttend(path: string, files: readonly string[], flags: AttendFl
   for (const line of loaded.skipped) console.error(`transformer-ls attend: passed over ${line}`);
   try {
     const attended = await attend(path, files, flags, loaded);
-    if (flags.json) process.stdout.write(`${JSON.stringify(recordOf(attended))}\n`);
-    else console.log(described(attended).join('\n'));
-    if (out === undefined || format === undefined) return;
-    const bytes = await format(pictureOf(attended));
-    await writePicture(out, bytes);
-    if (!flags.json) console.log(`wrote ${out} (${formatBytes(bytes.length)})`);
+    const record = flags.json ? `${JSON.stringify(recordOf(attended))}\n` : undefined;
+    const written = out === undefined || format === undefined ? [] : [await draw(attended, out, format)];
+    process.stdout.write(record ?? `${[...described(attended), ...written].join('\n')}\n`);
   } finally {
     loaded.model.dispose();
   }
+}
+
+/** Writes the picture; returns what to say of it. */
+async function draw(attended: Attended, out: string, format: PictureFormat): Promise<string> {
+  const bytes = await format(pictureOf(attended));
+  await writePicture(out, bytes);
+  return `wrote ${out} (${formatBytes(bytes.length)})`;
 }
 
 /** An example with the weights of one layer. */
