@@ -41,7 +41,7 @@ export class DashStamper {
   /** Of a dash that begins at the stamp's middle and runs at this angle. */
   at(angle: number): DashStamps {
     const length = FINE * this.shape.dashLength;
-    const [x, y] = [Math.ceil(length * Math.cos(angle)), Math.ceil(length * Math.sin(angle))];
+    const { x, y } = pixelAt(angle, length);
     const key = (x + length) * (2 * length + 2) + y + length;
     const known = this.#made.get(key);
     if (known !== undefined) return known;
@@ -70,6 +70,12 @@ export class DashStamper {
     const reach = this.#reach;
     return { reach, values: Float32Array.from(reduced(fine, side, 2 * reach + 1), (value) => value / 255) };
   }
+}
+
+/** The pixel at a distance in a direction; what lies between pixels goes right and down, but for errors of rounding. */
+export function pixelAt(angle: number, distance: number): { x: number; y: number } {
+  const [x, y] = [distance * Math.cos(angle), distance * Math.sin(angle)];
+  return { x: Math.ceil(x - 1e-9), y: Math.ceil(y - 1e-9) };
 }
 
 /** A disc around the corner of a pixel, as the original places it. */

@@ -5,7 +5,7 @@
  * near the edge needs a check. Lengths are in pixels, angles in radians, y runs down.
  */
 import type { PathfinderShape } from './pathfinder.js';
-import { DashStamper, discStamp, type Stamp } from './pathfinder-stamps.js';
+import { DashStamper, discStamp, pixelAt, type Stamp } from './pathfinder-stamps.js';
 
 /** Some pixels around one, with a value each. */
 export interface Spots {
@@ -79,8 +79,10 @@ export function tablesOf(shape: PathfinderShape, margin: number): Tables {
   const outside = 2 * (dashLength + 2 * margin) + disc.reach + 2;
   const stride = size + 2 * outside;
   const step = (x: number, y: number) => y * stride + x;
-  const stepAlong = (angle: number, distance: number) =>
-    step(Math.ceil(distance * Math.cos(angle)), Math.ceil(distance * Math.sin(angle)));
+  const stepAlong = (angle: number, distance: number) => {
+    const { x, y } = pixelAt(angle, distance);
+    return step(x, y);
+  };
 
   const stamper = new DashStamper(shape, margin);
   const dashAt = (angle: number): Dash => {
@@ -101,7 +103,7 @@ export function tablesOf(shape: PathfinderShape, margin: number): Tables {
     return { step: step(x, y), dash: dashAt(angle + Math.PI), course: courseOf(angle) };
   });
   const starts = Array.from({ length: 360 }, (_, degrees): Start => {
-    const angle = (degrees - 180) * (Math.PI / 180);
+    const angle = ((degrees - 180) * Math.PI) / 180;
     const end = stepAlong(angle, dashLength);
     return {
       end,
@@ -138,12 +140,12 @@ function shareOf(turn: number, continuity: number): number {
 }
 
 /**
- * What a search for a free place looks at: the pixels that the dash takes whole, one further down and right. As in the original,
- * it finds a place only for directions whose pixels lie on both sides of the beginning both ways (others leave it without an
- * answer at the picture's edges), and these are few: first dashes point up and left.
+ * What a search for a free place looks at: the pixels that the dash takes whole, as seen from a pixel further down and right, and
+ * mirrored there. As in the original, it finds a place only for directions whose pixels lie on both sides of the beginning both
+ * ways (others leave it without an answer at the picture's edges): with small margins these are few, and point up and left.
  */
 function wantedPixels({ reach, values }: Stamp, step: (x: number, y: number) => number): Int32Array | null {
-  const whole = squareOf(reach).flatMap(({ x, y }, i) => (values[i]! >= 1 ? [{ x: x + 1, y: y + 1 }] : []));
+  const whole = squareOf(reach).flatMap(({ x, y }, i) => (values[i]! >= 1 ? [{ x: -1 - x, y: -1 - y }] : []));
   const surrounds = [1, -1].every((right) =>
     [1, -1].every((down) => whole.some(({ x, y }) => x * right >= 0 && y * down >= 0)),
   );
