@@ -20,6 +20,7 @@ interface PrepareFlags {
   readonly verify?: boolean;
   readonly seed?: number;
   readonly examples?: number;
+  readonly threads?: number;
   readonly dataFolder?: string;
 }
 
@@ -28,7 +29,7 @@ Corpora:
 ${corpora.map(({ title }) => `  ${title}`).join('\n')}
 
 Sets of examples (Long Range Arena):
-${setDefinitions.map(({ title }) => `  ${title}`).join('\n')}
+${setDefinitions.map(({ title, generated, expects }) => `  ${title}\n    ${generated ? 'generated, or ' : ''}--from ${expects}`).join('\n')}
 
 The file of a known corpus is looked for in its folder, in the data folder, and in ../shared/data/wikipedia where that exists.
 
@@ -39,7 +40,12 @@ Examples:
   transformer-ls prepare enwik8 --download
   transformer-ls prepare listops
   transformer-ls prepare imdb --from aclImdb_v1.tar.gz
-  transformer-ls prepare pathfinder32 --examples 10000 --seed 1`;
+  transformer-ls prepare aan --from lra_release/tsv_data
+  transformer-ls prepare cifar10 --from cifar-10-binary.tar.gz
+  transformer-ls prepare pathfinder32 --from lra_release
+  transformer-ls prepare pathfinder128 --examples 10000 --seed 1 --threads 8`;
+
+const MOST_THREADS = 256;
 
 export function prepareCommand(): Command {
   return new Command('prepare')
@@ -55,6 +61,11 @@ export function prepareCommand(): Command {
       '--examples <n>',
       'training examples to generate (default: as many as published)',
       wholeNumber({ min: 1 }),
+    )
+    .option(
+      '--threads <n>',
+      'threads that generate (default: one per core); the examples are the same for every number',
+      wholeNumber({ min: 1, max: MOST_THREADS }),
     )
     .option('--data-folder <folder>', 'where prepared corpora lie (default: TRANSFORMER_LS_DATA or ./data)')
     .addHelpText('after', HELP)
@@ -78,9 +89,9 @@ async function prepare(name: string, flags: PrepareFlags): Promise<string> {
       signal: abort.signal,
     };
     if (setDefinitions.some((one) => one.name === name)) {
-      const { seed, examples } = flags;
+      const { seed, examples, threads } = flags;
       const onProgress = ({ bytes, total }: PrepareProgress) => status.show(countLine(name, bytes, total));
-      const set = await prepareSet(name, { ...common, seed, examples, onProgress });
+      const set = await prepareSet(name, { ...common, seed, examples, threads, onProgress });
       set.close();
       return setTable(set);
     }

@@ -1,16 +1,26 @@
 /**
  * Pathfinder: are two discs joined by one dashed path? (Linsley et al. 2018; Long Range Arena uses 32 x 32, Path-X 128 x 128.)
  *
- * A generator of its own: paths are random walks of dashes in the plane, kept apart by exact distances between dashes, with
- * the sizes that Long Range Arena documents. Lengths are in pixels, angles in radians.
+ * A generator of its own with the published sizes and rules: a path goes on from a point a step ahead of its last dash, to one of
+ * the free pixels around that point, straight on more often than not. Lengths are in pixels, angles in radians, y runs down.
  */
+import type { DashShape } from './pathfinder-stamps.js';
+import {
+  type Course,
+  type Dash,
+  OVERLAP,
+  type Spots,
+  type Start,
+  type Tables,
+  tablesOf,
+} from './pathfinder-tables.js';
 import type { Random } from './random.js';
 
-export interface PathfinderShape {
+export interface PathfinderShape extends DashShape {
   /** Pixels on a side. */
   readonly size: number;
-  readonly dashLength: number;
-  readonly thickness: number;
+  /** Pixels at the border that are kept free. */
+  readonly padding: number;
   /** Free space around a dash; one of these for each image. */
   readonly margins: readonly number[];
   readonly markerRadius: number;
@@ -22,6 +32,9 @@ export interface PathfinderShape {
   readonly distractorDashes: number;
   /** Between the beginnings of the two long paths. */
   readonly seedDistance: number;
+  /** Brightness of the long paths and of the distractors, beside that of the discs. */
+  readonly contrast: number;
+  readonly distractorContrast: number;
 }
 
 const common = { dashes: 14, distractorDashes: 4 };
@@ -31,6 +44,7 @@ export const pathfinderShapes: Readonly<Record<32 | 64 | 128 | 256, PathfinderSh
   32: {
     ...common,
     size: 32,
+    padding: 1,
     dashLength: 2,
     thickness: 0.5,
     margins: [1],
@@ -38,10 +52,13 @@ export const pathfinderShapes: Readonly<Record<32 | 64 | 128 | 256, PathfinderSh
     continuity: 1,
     distractors: 5,
     seedDistance: 7,
+    contrast: 1.5,
+    distractorContrast: 2,
   },
   64: {
     ...common,
     size: 64,
+    padding: 1,
     dashLength: 5,
     thickness: 1,
     margins: [1],
@@ -49,10 +66,13 @@ export const pathfinderShapes: Readonly<Record<32 | 64 | 128 | 256, PathfinderSh
     continuity: 1.8,
     distractors: 5,
     seedDistance: 12,
+    contrast: 0.8,
+    distractorContrast: 0.8,
   },
   128: {
     ...common,
     size: 128,
+    padding: 1,
     dashLength: 5,
     thickness: 1.5,
     margins: [2, 3],
@@ -60,10 +80,13 @@ export const pathfinderShapes: Readonly<Record<32 | 64 | 128 | 256, PathfinderSh
     continuity: 1.8,
     distractors: 8,
     seedDistance: 20,
+    contrast: 0.9,
+    distractorContrast: 0.9,
   },
   256: {
     ...common,
     size: 256,
+    padding: 22,
     dashLength: 5,
     thickness: 2,
     margins: [3],
@@ -71,6 +94,8 @@ export const pathfinderShapes: Readonly<Record<32 | 64 | 128 | 256, PathfinderSh
     continuity: 1.8,
     distractors: 7,
     seedDistance: 27,
+    contrast: 1,
+    distractorContrast: 1,
   },
 };
 
@@ -83,194 +108,252 @@ export interface PathfinderImage {
 
 /** Draws images until the two long paths find room; the label is a fair coin's. */
 export function generatePathfinder(random: Random, shape: PathfinderShape): PathfinderImage {
-  for (;;) {
-    const scene = new Scene(random, shape);
-    const paths = scene.twoPaths();
-    if (paths === undefined) continue;
-    for (let i = 0; i < shape.distractors; i++) scene.distractor();
-    const label = random.below(2);
-    const first = random.below(2);
-    const begin = paths[first]![0]!.from;
-    const end = paths[label === 1 ? first : 1 - first]!.at(-1)!.to;
-    return { pixels: scene.draw([begin, end]), label };
-  }
+  const scene = new Scene(random, shape, knownTables(shape, random.pick(shape.margins)));
+  const paths = scene.twoPaths();
+  for (let i = 0; i < shape.distractors; i++) scene.distractor();
+  const label = random.below(2);
+  const first = random.below(2);
+  const begin = paths[first]!.begin;
+  const end = paths[label === 1 ? first : 1 - first]!.end;
+  return { pixels: scene.picture([begin, end]), label };
 }
 
-interface Point {
-  readonly x: number;
-  readonly y: number;
+const made = new Map<PathfinderShape, Map<number, Tables>>();
+
+function knownTables(shape: PathfinderShape, margin: number): Tables {
+  const ofShape = made.get(shape) ?? new Map<number, Tables>();
+  made.set(shape, ofShape);
+  const tables = ofShape.get(margin) ?? tablesOf(shape, margin);
+  ofShape.set(margin, tables);
+  return tables;
 }
 
-interface Dash {
-  readonly from: Point;
-  readonly to: Point;
-  readonly angle: number;
+/** A path while it grows; pixels are numbers in the grid of the tables. */
+interface Path {
+  readonly begin: number;
+  /** The far end of the last dash. */
+  end: number;
+  /** The point before the last dash. */
+  pivot: number;
+  course: Course;
+  /** The last dash takes room only when the next one is there: that one is near it. */
+  last: Placed;
+  /** Dashes before the last. */
+  readonly earlier: Placed[];
 }
 
-/** Tries of a dash before its path is given up, and of a path before it is left out. */
-const DASH_TRIES = 8;
-const PATH_TRIES = 8;
+interface Placed {
+  readonly dash: Dash;
+  readonly at: number;
+}
 
-/** Dashes placed so far, and the rules of placing. */
+/** Tries of a dash, and of a distractor, before it is given up. */
+const DASH_TRIES = 3;
+const DISTRACTOR_TRIES = 5;
+/** Tries of a place for a path to begin. */
+const PLACE_TRIES = 200;
+/** A path begins where less than this is taken. */
+const FREE = 0.3;
+
+/** The dashes so far, and the room that they take. */
 class Scene {
-  private readonly placed: Dash[] = [];
-  private readonly margin: number;
+  readonly #room: Float32Array;
+  readonly #targets: Path[] = [];
+  readonly #distractors: Path[] = [];
+  readonly #shares: Float32Array;
 
   constructor(
     private readonly random: Random,
     private readonly shape: PathfinderShape,
+    private readonly tables: Tables,
   ) {
-    this.margin = random.pick(shape.margins);
+    this.#room = tables.taken.slice();
+    this.#shares = new Float32Array(tables.ends.length);
   }
 
   /** Two paths that begin near each other and near the middle, grown in turn so that they wind around each other. */
-  twoPaths(): [Dash[], Dash[]] | undefined {
-    const { random, shape } = this;
-    const border = Math.min(2 * shape.seedDistance, shape.size / 2 - 2);
-    const start = {
-      x: random.between(border, shape.size - border),
-      y: random.between(border, shape.size - border),
-    };
-    const direction = random.between(0, 2 * Math.PI);
-    const paths: [Dash[], Dash[]] = [[], []];
-    for (let dash = 0; dash < shape.dashes; dash++)
-      for (const [which, path] of paths.entries()) {
-        const begin = which === 0 ? start : moved(start, direction, shape.seedDistance);
-        const next = this.place(
-          () => (path.length === 0 ? this.dashAt(begin) : this.dashAfter(path.at(-1)!)),
-          path,
-        );
-        if (next === undefined) return undefined;
-        path.push(next);
+  twoPaths(): readonly [Path, Path] {
+    for (;;) {
+      const first = this.#beginInTheMiddle();
+      const second = first && this.#beginNear(first.begin);
+      if (first !== undefined && second !== undefined && this.#grow([first, second], this.shape.dashes)) {
+        this.#take(second.last);
+        this.#targets.push(first, second);
+        return [first, second];
       }
-    return paths;
+      this.#room.set(this.tables.taken);
+    }
   }
 
   /** A short path anywhere, left out where there is no room. */
   distractor(): void {
-    for (let attempt = 0; attempt < PATH_TRIES; attempt++) {
-      const before = this.placed.length;
-      const path: Dash[] = [];
-      while (path.length < this.shape.distractorDashes) {
-        const next = this.place(
-          () => (path.length === 0 ? this.dashAnywhere() : this.dashAfter(path.at(-1)!)),
-          path,
-        );
-        if (next === undefined) break;
-        path.push(next);
+    const before = this.#room.slice();
+    for (let attempt = 0; attempt < DISTRACTOR_TRIES; attempt++) {
+      const path = this.#beginAnywhere();
+      if (path === undefined) continue;
+      if (this.#grow([path], this.shape.distractorDashes)) {
+        this.#take(path.last);
+        this.#distractors.push(path);
+        return;
       }
-      if (path.length === this.shape.distractorDashes) return;
-      this.placed.length = before;
+      this.#room.set(before);
     }
   }
 
-  /** The first of some candidates that keeps its distance from all dashes but the one it follows. */
-  private place(candidate: () => Dash, path: readonly Dash[]): Dash | undefined {
-    for (let attempt = 0; attempt < DASH_TRIES; attempt++) {
-      const dash = candidate();
-      if (!this.isInside(dash) || !this.isFree(dash, path.at(-1))) continue;
-      this.placed.push(dash);
-      return dash;
+  /** All that was placed, and the discs; the brightest pixel is 255. */
+  picture(discs: readonly number[]): Uint8Array {
+    const { size, stride, outside } = this.tables;
+    const light = new Float32Array(this.#room.length);
+    const { contrast, distractorContrast } = this.shape;
+    for (const path of this.#targets) paintPath(light, path, contrast);
+    for (const path of this.#distractors) paintPath(light, path, distractorContrast);
+    for (const disc of discs) paint(light, this.tables.disc, disc, 1);
+    const pixels = new Float32Array(size * size);
+    for (let y = 0; y < size; y++) {
+      const start = (y + outside) * stride + outside;
+      pixels.set(light.subarray(start, start + size), y * size);
+    }
+    const brightest = pixels.reduce((most, value) => Math.max(most, value), 1e-9);
+    return Uint8Array.from(pixels, (value) => Math.floor((255 * value) / brightest + 0.5));
+  }
+
+  /** In turn to this many dashes each; false where one cannot go on. */
+  #grow(paths: readonly Path[], dashes: number): boolean {
+    for (let dash = 1; dash < dashes; dash++) for (const path of paths) if (!this.#extend(path)) return false;
+    return true;
+  }
+
+  /** Away from the edges by twice the distance of the beginnings. */
+  #beginInTheMiddle(): Path | undefined {
+    const { starts, placeable, size } = this.tables;
+    const border = Math.min(2 * this.shape.seedDistance, size / 2 - 2);
+    const start = starts[this.random.pick(placeable)]!;
+    for (let attempt = 0; attempt < PLACE_TRIES; attempt++) {
+      const at = this.#anyPixel(border);
+      if (start.wanted!.every((step) => this.#isInside(at + step, border))) return this.#begin(at, start);
     }
     return undefined;
   }
 
-  private dashAt(from: Point): Dash {
-    const angle = this.random.between(-Math.PI, Math.PI);
-    return { from, to: moved(from, angle, this.shape.dashLength), angle };
-  }
-
-  private dashAnywhere(): Dash {
-    const { size } = this.shape;
-    return this.dashAt({ x: this.random.between(1, size - 1), y: this.random.between(1, size - 1) });
-  }
-
-  private dashAfter(last: Dash): Dash {
-    const angle = last.angle + this.turn();
-    const from = moved(moved(last.to, last.angle, this.margin), angle, this.margin);
-    return { from, to: moved(from, angle, this.shape.dashLength), angle };
-  }
-
-  /** Density proportional to cos²(continuity * turn), by rejection. */
-  private turn(): number {
-    const most = Math.PI / (2 * this.shape.continuity);
-    for (;;) {
-      const turn = this.random.between(-most, most);
-      if (this.random.unit() < Math.cos(turn * this.shape.continuity) ** 2) return turn;
+  #beginNear(other: number): Path | undefined {
+    const { starts, stride } = this.tables;
+    for (let attempt = 0; attempt < DASH_TRIES; attempt++) {
+      const start = this.random.pick(starts);
+      const direction = this.random.below(360) * (Math.PI / 180);
+      const { seedDistance } = this.shape;
+      const right = Math.round(seedDistance * Math.cos(direction));
+      const path = this.#begin(
+        other + right + stride * Math.round(seedDistance * Math.sin(direction)),
+        start,
+      );
+      if (path !== undefined) return path;
     }
+    return undefined;
   }
 
-  private isInside({ from, to }: Dash): boolean {
-    const most = this.shape.size - 2;
-    return [from.x, from.y, to.x, to.y].every((value) => value >= 1 && value <= most);
-  }
-
-  private isFree(dash: Dash, predecessor: Dash | undefined): boolean {
-    const least = this.margin + this.shape.thickness + 0.5;
-    return this.placed.every((other) => other === predecessor || distanceBetween(dash, other) >= least);
-  }
-
-  /** Dashes and discs with soft edges, the brightest at 255. */
-  draw(discs: readonly Point[]): Uint8Array {
-    const { size, thickness, markerRadius } = this.shape;
-    const light = new Float64Array(size * size);
-    const paint = (from: Point, to: Point, radius: number, strength: number) =>
-      paintLine(light, size, { from, to }, radius, strength);
-    // A dash thinner than a pixel lights it in part.
-    for (const { from, to } of this.placed)
-      paint(from, to, Math.max(thickness, 1) / 2, Math.min(1, thickness * 1.5));
-    for (const disc of discs) paint(disc, disc, markerRadius, 1);
-    const brightest = light.reduce((most, value) => Math.max(most, value), 1e-9);
-    return Uint8Array.from(light, (value) => Math.round((255 * value) / brightest));
-  }
-}
-
-interface Line {
-  readonly from: Point;
-  readonly to: Point;
-}
-
-/** Lights every pixel by how much of it lies within `radius` of the line. */
-function paintLine(light: Float64Array, size: number, line: Line, radius: number, strength: number): void {
-  const reach = radius + 1;
-  const [left, right] = [Math.min(line.from.x, line.to.x) - reach, Math.max(line.from.x, line.to.x) + reach];
-  const [top, bottom] = [Math.min(line.from.y, line.to.y) - reach, Math.max(line.from.y, line.to.y) + reach];
-  for (let y = Math.max(0, Math.floor(top)); y <= Math.min(size - 1, Math.ceil(bottom)); y++)
-    for (let x = Math.max(0, Math.floor(left)); x <= Math.min(size - 1, Math.ceil(right)); x++) {
-      const covered = Math.min(1, Math.max(0, radius + 0.5 - distanceToLine({ x, y }, line)));
-      const place = y * size + x;
-      light[place] = Math.max(light[place]!, strength * covered);
+  #beginAnywhere(): Path | undefined {
+    const start = this.random.pick(this.tables.starts);
+    const { wanted } = start;
+    if (wanted === null) return undefined;
+    for (let attempt = 0; attempt < PLACE_TRIES; attempt++) {
+      const at = this.#anyPixel(0);
+      if (wanted.every((step) => this.#room[at + step]! < FREE)) return this.#begin(at, start);
     }
+    return undefined;
+  }
+
+  /** A path of one dash, or nothing where it would leave the picture. */
+  #begin(begin: number, start: Start): Path | undefined {
+    const [end, pivot] = [begin + start.end, begin + start.pivot];
+    if (![begin, end, pivot].every((pixel) => this.#isInside(pixel, 0))) return undefined;
+    return { begin, end, pivot, course: start.course, last: { dash: start.dash, at: begin }, earlier: [] };
+  }
+
+  /** Adds a dash; false where no free pixel lies ahead, or what was tried overlaps other dashes. */
+  #extend(path: Path): boolean {
+    const pivot = path.pivot + path.course.advance;
+    const total = this.#weigh(pivot, path.course.shares);
+    if (total < 1e-4) return false;
+    for (let attempt = 0; attempt < DASH_TRIES; attempt++) {
+      const { step, dash, course } = this.tables.ends[this.#drawn(total)]!;
+      const end = pivot + step;
+      if (this.#overlaps(dash.core, end)) continue;
+      this.#take(path.last);
+      path.earlier.push(path.last);
+      path.last = { dash, at: end };
+      path.end = end;
+      path.pivot = pivot;
+      path.course = course;
+      return true;
+    }
+    return false;
+  }
+
+  /** How often each end is next: its share by the turn, less what is taken near it. Returns the sum. */
+  #weigh(pivot: number, shares: Float32Array): number {
+    const { ends, nearby } = this.tables;
+    let total = 0;
+    for (let i = 0; i < ends.length; i++) {
+      const share = shares[i]!;
+      let taken = share > 0 ? 0 : 1;
+      if (share > 0) {
+        const at = pivot + ends[i]!.step;
+        for (let k = 0; k < nearby.length && taken < 1; k++)
+          taken = Math.max(taken, this.#room[at + nearby[k]!]!);
+      }
+      this.#shares[i] = share * (1 - taken);
+      total += this.#shares[i]!;
+    }
+    return total;
+  }
+
+  /** The number of an end, drawn by the weights. */
+  #drawn(total: number): number {
+    let left = this.random.unit() * total;
+    let last = 0;
+    for (let i = 0; i < this.#shares.length; i++) {
+      if (this.#shares[i] === 0) continue;
+      last = i;
+      left -= this.#shares[i]!;
+      if (left < 0) break;
+    }
+    return last;
+  }
+
+  #overlaps({ steps, values }: Spots, at: number): boolean {
+    for (let k = 0; k < steps.length; k++)
+      if (this.#room[at + steps[k]!]! + values[k]! >= OVERLAP) return true;
+    return false;
+  }
+
+  #take({ dash, at }: Placed): void {
+    paint(this.#room, dash.room, at, 1);
+  }
+
+  /** Of the picture, at least `border` from its edges. */
+  #anyPixel(border: number): number {
+    const { size, outside, stride } = this.tables;
+    const range = size - 2 * border;
+    const [x, y] = [this.random.below(range), this.random.below(range)];
+    return (outside + border + y) * stride + outside + border + x;
+  }
+
+  #isInside(pixel: number, border: number): boolean {
+    const { size, outside, stride } = this.tables;
+    const [x, y] = [(pixel % stride) - outside, Math.floor(pixel / stride) - outside];
+    return Math.min(x, y) >= border && Math.max(x, y) < size - border;
+  }
 }
 
-function moved({ x, y }: Point, angle: number, distance: number): Point {
-  return { x: x + distance * Math.cos(angle), y: y + distance * Math.sin(angle) };
+function paintPath(light: Float32Array, path: Path, contrast: number): void {
+  for (const { dash, at } of [...path.earlier, path.last]) paint(light, dash.light, at, contrast);
 }
 
-function distanceToLine(point: Point, { from, to }: Line): number {
-  const [dx, dy] = [to.x - from.x, to.y - from.y];
-  const length = dx * dx + dy * dy;
-  const along = length === 0 ? 0 : ((point.x - from.x) * dx + (point.y - from.y) * dy) / length;
-  const nearest = Math.min(1, Math.max(0, along));
-  return Math.hypot(point.x - from.x - nearest * dx, point.y - from.y - nearest * dy);
-}
-
-/** Between two line segments; 0 where they cross. */
-function distanceBetween(a: Line, b: Line): number {
-  if (crosses(a, b)) return 0;
-  return Math.min(
-    distanceToLine(a.from, b),
-    distanceToLine(a.to, b),
-    distanceToLine(b.from, a),
-    distanceToLine(b.to, a),
-  );
-}
-
-function crosses(a: Line, b: Line): boolean {
-  return side(a, b.from) !== side(a, b.to) && side(b, a.from) !== side(b, a.to);
-}
-
-/** On which side of a line a point lies. */
-function side({ from, to }: Line, { x, y }: Point): boolean {
-  return (to.x - from.x) * (y - from.y) > (to.y - from.y) * (x - from.x);
+/** Each pixel becomes the brighter of what it was and what it is here. */
+function paint(grid: Float32Array, { steps, values }: Spots, at: number, contrast: number): void {
+  for (let k = 0; k < steps.length; k++) {
+    const value = values[k]! * contrast;
+    const place = at + steps[k]!;
+    if (value > grid[place]!) grid[place] = value;
+  }
 }

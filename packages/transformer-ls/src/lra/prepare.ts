@@ -1,5 +1,6 @@
 /** From raw data to a prepared set, once. */
 import { stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DataError, fileError } from '../data/errors.js';
 import type { PrepareProgress } from '../data/prepare.js';
@@ -15,6 +16,8 @@ export interface PrepareSetOptions {
   readonly seed?: number | undefined;
   /** Examples to generate for training; null: as many as published. */
   readonly examples?: number | null | undefined;
+  /** That generate, at most; default: one per core. The examples are the same for every number. */
+  readonly threads?: number | undefined;
   /** Check the SHA-256 of what is already prepared, not only its size. */
   readonly verify?: boolean | undefined;
   readonly onProgress?: ((progress: PrepareProgress) => void) | undefined;
@@ -31,7 +34,14 @@ const SEED = 0;
  */
 export async function prepareSet(name: string, options: PrepareSetOptions): Promise<ExampleSet> {
   const definition = setDefinition(name);
-  const { seed = SEED, examples = null, verify, onProgress, signal } = options;
+  const {
+    seed = SEED,
+    examples = null,
+    threads = availableParallelism(),
+    verify,
+    onProgress,
+    signal,
+  } = options;
   const folder = join(options.folder, name);
   const from = options.from === undefined ? undefined : resolve(options.from);
   const before = await readExampleSetRecord(folder).catch(() => undefined);
@@ -40,25 +50,26 @@ export async function prepareSet(name: string, options: PrepareSetOptions): Prom
   if (before !== undefined && (isAnyGood || before.stamp === stamp)) return openExampleSet(folder, verify);
   if (from === undefined && !definition.generated)
     throw new DataError(`${name} is not prepared: pass --from <${definition.expects}>`);
-  return write(definition, folder, { from, seed, examples, stamp, onProgress, signal });
+  return write(definition, folder, { from, seed, examples, threads, stamp, onProgress, signal });
 }
 
 interface Writing {
   readonly from: string | undefined;
   readonly seed: number;
   readonly examples: number | null;
+  readonly threads: number;
   readonly stamp: string;
   readonly onProgress: PrepareSetOptions['onProgress'];
   readonly signal: AbortSignal | undefined;
 }
 
 async function write(definition: SetDefinition, folder: string, writing: Writing): Promise<ExampleSet> {
-  const { from, seed, examples, stamp, onProgress, signal } = writing;
+  const { from, seed, examples, threads, stamp, onProgress, signal } = writing;
   const tick = (bytes: number, total: number | undefined) => {
     signal?.throwIfAborted();
     onProgress?.({ stage: 'write', bytes, total });
   };
-  const source = { from, seed, examples, tick };
+  const source = { from, seed, examples, threads, tick };
   const writer = new ExampleSetWriter(folder, {
     task: definition.name,
     ...definition.description,

@@ -6,11 +6,13 @@ import { DataError } from '../data/errors.js';
 import { cifar10Caution, cifar10Expects, readCifar10 } from './cifar10.js';
 import { cifar10Classes } from './cifar10-pictures.js';
 import { type ExampleSetDescription, type ExampleSetWriter, type Split, splits } from './example-set.js';
+import { drawExamples } from './generate.js';
+import type { GeneratorName } from './generators.js';
 import { CIFAR_PIXELS, type GreyExample } from './grey-images.js';
 import { readIdx } from './idx.js';
 import { fieldsOf, linesOf } from './lines.js';
-import { generateListOps, listOpsVocabulary, parseListOps, withoutBrackets } from './listops.js';
-import { generatePathfinder, pathfinderShapes } from './pathfinder.js';
+import { listOpsVocabulary, parseListOps, withoutBrackets } from './listops.js';
+import type { pathfinderShapes } from './pathfinder.js';
 import { HARD_PATHFINDER, pathfinderFolder, picturesOfFolder } from './pathfinder-folder.js';
 import { Random } from './random.js';
 import { pairsOfIds, pairsOfTable, readDocuments } from './retrieval.js';
@@ -24,6 +26,8 @@ export interface SetSource {
   readonly seed: number;
   /** Examples to generate for training; null: as many as published. */
   readonly examples: number | null;
+  /** That generate, at most. */
+  readonly threads: number;
   /** Called between examples: reports, and throws to stop. */
   readonly tick: (done: number, total: number | undefined) => void;
 }
@@ -43,6 +47,11 @@ export interface SetDefinition {
   /** What results on data of this source must not be reported as. */
   caution(source: SetSource): string | Promise<string>;
   fill(writer: ExampleSetWriter, source: SetSource): Promise<void>;
+}
+
+/** Generated examples of a part, in order. */
+function drawn(name: GeneratorName, { seed, threads }: SetSource, split: Split, count: number) {
+  return drawExamples({ name, seed, split, first: 0, count }, threads);
 }
 
 const digits = Array.from('0123456789');
@@ -73,8 +82,7 @@ const listOps = (brackets: boolean): SetDefinition => ({
         continue;
       }
       const count = split === 'train' ? (source.examples ?? published.train) : published[split];
-      for (let index = 0; writer.count(split) < count; index++) {
-        const { tokens, label } = generateListOps(new Random(source.seed, splits.indexOf(split), index));
+      for await (const { tokens, label } of drawn('listops', source, split, count)) {
         add(tokens, label);
         source.tick(writer.count(split), count);
       }
@@ -223,11 +231,9 @@ const pathfinder = (side: keyof typeof pathfinderShapes): SetDefinition => ({
       const train = source.examples ?? published.train;
       const count =
         split === 'train' ? train : Math.min(published[split], Math.max(1, Math.floor(train / 8)));
-      for (let index = 0; index < count; index++) {
-        const random = new Random(source.seed, side, splits.indexOf(split), index);
-        const { pixels, label } = generatePathfinder(random, pathfinderShapes[side]);
-        writer.addExample(split, [writer.addDocument(pixels)], label);
-        source.tick(index + 1, count);
+      for await (const { tokens, label } of drawn(`pathfinder${side}`, source, split, count)) {
+        writer.addExample(split, [writer.addDocument(tokens)], label);
+        source.tick(writer.count(split), count);
       }
     }
   },
