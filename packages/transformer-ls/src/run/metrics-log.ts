@@ -34,7 +34,7 @@ export interface MetricsLogOptions {
 
 export const METRICS_NAME = 'metrics.jsonl';
 const EVENTS_PREFIX = 'events.out.tfevents.';
-const LARGEST_METRICS = 1024 * 1024 * 1024;
+export const LARGEST_METRICS = 1024 * 1024 * 1024;
 
 /**
  * Opens the log of a run folder.

@@ -6,9 +6,10 @@ import {
   parseMetrics,
   type TrainRecord,
 } from '@transformer-ls/formats';
-import { textOrNothing } from '../weights/model-place.js';
-import { RunFolderError } from './errors.js';
-import { METRICS_NAME } from './metrics-log.js';
+import { readSmallFile } from './durable.js';
+import { runFolderError } from './errors.js';
+import { nodeFileSystem } from './file-system.js';
+import { LARGEST_METRICS, METRICS_NAME } from './metrics-log.js';
 
 export interface RunFigures {
   /** Updates done. */
@@ -24,9 +25,12 @@ export interface RunFigures {
 /** @throws RunFolderError where the folder has no metrics, MetricsError where they are damaged */
 export async function readRunFigures(folder: string): Promise<RunFigures> {
   const path = join(folder, METRICS_NAME);
-  const text = await textOrNothing(path);
-  if (text === undefined) throw new RunFolderError(`${folder}: has no ${METRICS_NAME}`);
-  return figuresOf(parseMetrics(text).records);
+  try {
+    const bytes = await readSmallFile(nodeFileSystem, path, LARGEST_METRICS);
+    return figuresOf(parseMetrics(new TextDecoder().decode(bytes)).records);
+  } catch (error) {
+    throw await runFolderError(error, 'read the metrics', path, nodeFileSystem);
+  }
 }
 
 export function figuresOf(records: readonly MetricsRecord[]): RunFigures {
