@@ -1,5 +1,5 @@
 import type { EvaluationRecord, MetricsRecord, TrainRecord } from '@transformer-ls/formats';
-import { formatInteger } from '../cli/format.js';
+import { formatInteger } from '../text/numbers.js';
 import { lineChart, type Point, type ReferenceLine, type Series } from './line-chart.js';
 import { ExponentialAverage } from './smoothing.js';
 

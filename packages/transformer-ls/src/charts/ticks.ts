@@ -1,4 +1,4 @@
-import { formatInteger } from '../cli/format.js';
+import { formatInteger } from '../text/numbers.js';
 
 /** One mark of an axis. */
 export interface Tick {

@@ -10,13 +10,13 @@ import {
   observeExample,
 } from '../models/sequence-classifier/attention-weights.js';
 import { type LoadedClassifier, loadClassifier } from '../models/sequence-classifier/weights.js';
+import { formatBytes, formatInteger } from '../text/numbers.js';
 import { WeightsError } from '../weights/model-place.js';
 import { type ExampleFlags, looksOf, type NamedDocument, readExample } from './attend-input.js';
 import { attentionRecord } from './attention-record.js';
 import { batchesOf } from './classifier-input.js';
 import { UsageError } from './errors.js';
 import { wholeNumber } from './flags.js';
-import { formatBytes, formatInteger } from './format.js';
 import { type PictureFormat, pictureFormat, writePicture } from './picture-file.js';
 import { useThreads } from './threads.js';
 

@@ -2,8 +2,8 @@
 import type { PicturedDocument } from '../charts/attention-picture.js';
 import type { TokenRange } from '../charts/attention-shares.js';
 import type { HeadWeights, Matrix } from '../models/sequence-classifier/attention-weights.js';
+import { formatInteger } from '../text/numbers.js';
 import { UsageError } from './errors.js';
-import { formatInteger } from './format.js';
 
 /** Beyond this the text would not fit into memory comfortably. */
 const MOST_NUMBERS = 5_000_000;

@@ -6,8 +6,8 @@ import { padded } from '../lra/example-batches.js';
 import { parseListOps, withoutBrackets } from '../lra/listops.js';
 import type { SequenceBatch } from '../models/sequence-classifier/model.js';
 import type { LoadedClassifier } from '../models/sequence-classifier/weights.js';
+import { formatBytes } from '../text/numbers.js';
 import { UsageError } from './errors.js';
-import { formatBytes } from './format.js';
 
 /** A document and what to call it in a message. */
 export interface NamedBytes {

@@ -2,6 +2,7 @@
 import { noGrad, scope } from '@transformer-ls/torch';
 import { Command } from 'commander';
 import { type LoadedClassifier, loadClassifier } from '../models/sequence-classifier/weights.js';
+import { formatInteger } from '../text/numbers.js';
 import {
   batchesOf,
   checkFiles,
@@ -11,7 +12,6 @@ import {
   tokensOf,
 } from './classifier-input.js';
 import { wholeNumber } from './flags.js';
-import { formatInteger } from './format.js';
 import { useThreads } from './threads.js';
 
 interface ClassifyFlags {

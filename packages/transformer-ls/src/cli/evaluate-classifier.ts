@@ -8,9 +8,9 @@ import type { ExampleSet, Split } from '../lra/example-set.js';
 import { prepareSet } from '../lra/prepare.js';
 import { type LoadedClassifier, loadClassifier } from '../models/sequence-classifier/weights.js';
 import { writeJson } from '../run/json.js';
+import { formatDuration, formatInteger, formatPercent, formatValue } from '../text/numbers.js';
 import { dataFolder } from './data-folder.js';
 import { UsageError } from './errors.js';
-import { formatDuration, formatInteger, formatPercent, formatValue } from './format.js';
 import { makeOutputFolder } from './output-folder.js';
 import { StatusLine } from './status-line.js';
 

@@ -17,12 +17,12 @@ import { type LoadedLanguageModel, loadLanguageModel } from '../models/language-
 import { replaceFile } from '../run/durable.js';
 import { nodeFileSystem } from '../run/file-system.js';
 import { writeJson } from '../run/json.js';
+import { formatDuration, formatInteger, formatRate } from '../text/numbers.js';
 import { findModel } from '../weights/model-place.js';
 import { corpusSearchFolders, dataFolder } from './data-folder.js';
 import { exitCodes, UsageError } from './errors.js';
 import { runEvaluateClassifier } from './evaluate-classifier.js';
 import { wholeNumber } from './flags.js';
-import { formatDuration, formatInteger, formatRate } from './format.js';
 import { interruptible } from './interrupt.js';
 import { StatusLine } from './status-line.js';
 import { useThreads } from './threads.js';

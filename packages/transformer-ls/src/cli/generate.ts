@@ -5,9 +5,9 @@ import { createReadStream, statSync } from 'node:fs';
 import { Command } from 'commander';
 import { type GenerateOptions, generate, type Prompt, type TextStream } from '../generate/stream.js';
 import { type LoadedLanguageModel, loadLanguageModel } from '../models/language-model/weights.js';
+import { formatBytes, formatDuration, formatInteger, formatRate } from '../text/numbers.js';
 import { exitCodes, UsageError } from './errors.js';
 import { decimalNumber, repeated, wholeNumber } from './flags.js';
-import { formatBytes, formatDuration, formatInteger, formatRate } from './format.js';
 import { interruptible } from './interrupt.js';
 import { useThreads } from './threads.js';
 

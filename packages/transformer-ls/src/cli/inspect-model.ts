@@ -16,9 +16,9 @@ import { listCheckpoints, verifyCheckpoint } from '../run/checkpoint.js';
 import { fileSource } from '../run/file-source.js';
 import { METRICS_NAME } from '../run/metrics-log.js';
 import { BEST_NAME, CHECKPOINTS_NAME } from '../run/run-folder.js';
+import { formatBytes, formatInteger } from '../text/numbers.js';
 import { findModel } from '../weights/model-place.js';
 import { summariseTensors, type TensorSummary } from '../weights/tensor-summary.js';
-import { formatBytes, formatInteger } from './format.js';
 import { newestOfEach } from './inspect-files.js';
 import type { Inspection } from './inspect-report.js';
 

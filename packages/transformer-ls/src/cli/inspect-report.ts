@@ -1,9 +1,9 @@
 /** What `inspect` found, as text. */
 import { basename } from 'node:path';
 import type { MetricsRecord } from '@transformer-ls/formats';
+import { formatCount, formatInteger } from '../text/numbers.js';
 import type { ModelConfig } from '../weights/model-place.js';
 import type { TensorSummary } from '../weights/tensor-summary.js';
-import { formatCount, formatInteger } from './format.js';
 
 /** Parts of a report; each is printed only where the thing inspected has it. */
 export interface Inspection {

@@ -8,10 +8,10 @@ import type { PreparedCorpus } from '../data/prepared-corpus.js';
 import { type ExampleSet, splits } from '../lra/example-set.js';
 import { prepareSet } from '../lra/prepare.js';
 import { setDefinition, setDefinitions } from '../lra/sets.js';
+import { formatBytes, formatInteger } from '../text/numbers.js';
 import { corpusSearchFolders, dataFolder } from './data-folder.js';
 import { UsageError } from './errors.js';
 import { wholeNumber } from './flags.js';
-import { formatBytes, formatInteger } from './format.js';
 import { StatusLine } from './status-line.js';
 
 interface PrepareFlags {

@@ -9,7 +9,7 @@ import {
   formatRate,
   formatScientific,
   formatValue,
-} from './format.js';
+} from '../text/numbers.js';
 
 /** What a training is about to do. At least one goal; the run ends at the one that is reached first. */
 export interface ProgressInfo {

@@ -6,7 +6,7 @@ import {
   type TrainRecord,
 } from '@transformer-ls/formats';
 import { ExponentialAverage } from '../charts/smoothing.js';
-import { formatCount, formatDuration, formatInteger } from './format.js';
+import { formatCount, formatDuration, formatInteger } from '../text/numbers.js';
 import {
   evaluationLine,
   type Paint,

@@ -10,9 +10,9 @@ import { nodeFileSystem } from '../run/file-system.js';
 import { writeJson } from '../run/json.js';
 import { readRunFigures } from '../run/run-figures.js';
 import { CONFIG_NAME, readRunConfig } from '../run/run-folder.js';
+import { formatPercent, formatValue } from '../text/numbers.js';
 import type { TrainingRequest } from '../train/training.js';
 import { exitCodes, UsageError } from './errors.js';
-import { formatPercent, formatValue } from './format.js';
 import { trainAndTest } from './train-and-test.js';
 import { type TrainFlags, titleOf, trainingRequest, usualFolder } from './train-request.js';
 

@@ -2,10 +2,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { qualityOf } from '@transformer-ls/formats';
+import { formatDuration, formatInteger } from '../text/numbers.js';
 import type { BestEvaluation, TrainingResult } from '../train/trainer.js';
 import type { TrainingRequest } from '../train/training.js';
 import { exitCodes, UsageError } from './errors.js';
-import { formatDuration, formatInteger } from './format.js';
 import { createProgress, type Progress, progressMode } from './progress.js';
 import type { FromWorker, ToWorker } from './worker-messages.js';
 

@@ -2,9 +2,9 @@
 import { cpus, totalmem } from 'node:os';
 import { buildInfo, getNumThreads } from '@transformer-ls/torch';
 import { type ContextPoint, contextChart } from '../charts/curves.js';
-import { formatBytes, formatDuration, formatInteger, formatRate } from '../cli/format.js';
 import { publishedBlockLength } from '../data/evaluation-blocks.js';
 import type { JsonObject } from '../run/json.js';
+import { formatBytes, formatDuration, formatInteger, formatRate } from '../text/numbers.js';
 import type { CompressorScore } from './compressors.js';
 import { type EvaluationScores, publishedMemoryLength } from './language-model.js';
 

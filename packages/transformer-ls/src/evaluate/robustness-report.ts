@@ -2,9 +2,9 @@
 import type { AttentionName } from '@transformer-ls/formats';
 import type { LineChart } from '../charts/line-chart.js';
 import { panels } from '../charts/panels.js';
-import { formatInteger } from '../cli/format.js';
 import type { PerturbationKind } from '../lra/perturb.js';
 import type { JsonObject } from '../run/json.js';
+import { formatInteger } from '../text/numbers.js';
 import type { RobustnessPoint } from './robustness.js';
 
 export interface RobustnessOfRun {

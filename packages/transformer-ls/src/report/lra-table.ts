@@ -1,9 +1,9 @@
 /** Runs of Long Range Arena beside one another and beside published figures. */
 
 import { mechanismLabel } from '../attention/mechanism-text.js';
-import { formatBytes, formatCount, formatInteger, formatValue } from '../cli/format.js';
 import { type MeanAndSpread, meanAndSpread } from '../evaluate/statistics.js';
 import { setDefinition } from '../lra/sets.js';
+import { formatBytes, formatCount, formatInteger, formatValue } from '../text/numbers.js';
 import type { LraGroup, LraRun } from './lra-runs.js';
 import { publishedAccuracies, publishedSources } from './published-accuracy.js';
 

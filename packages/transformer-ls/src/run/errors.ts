@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { formatBytes } from '../cli/format.js';
+import { formatBytes } from '../text/numbers.js';
 import { errorCode, type FileSystem } from './file-system.js';
 
 /** Something is wrong with a run folder or the disk under it; the message is one line for the user. */

@@ -14,7 +14,6 @@ import {
   safetensorsChunks,
 } from '@transformer-ls/formats';
 import { scope } from '@transformer-ls/torch';
-import { formatBytes } from '../../cli/format.js';
 import {
   byteVocabulary,
   FairseqDictionary,
@@ -27,6 +26,7 @@ import { fileSource } from '../../run/file-source.js';
 import { nodeFileSystem } from '../../run/file-system.js';
 import { writeJson } from '../../run/json.js';
 import { CONFIG_NAME } from '../../run/run-folder.js';
+import { formatBytes } from '../../text/numbers.js';
 import { fillWeights, openWeights } from '../../weights/load.js';
 import {
   CONFIG_KEY,

@@ -7,7 +7,7 @@ import {
   formatRate,
   formatScientific,
   formatValue,
-} from '../../src/cli/format.js';
+} from '../../src/text/numbers.js';
 
 it.each([
   [0, '0'],
