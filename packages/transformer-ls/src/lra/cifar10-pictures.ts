@@ -16,7 +16,7 @@ import {
   type Tick,
 } from './grey-images.js';
 import { linesOf } from './lines.js';
-import { type DecodePicture, pictureDecoder, pictureGroups } from './pictures.js';
+import { allInOrder, type DecodePicture, pictureDecoder, pictureGroups } from './pictures.js';
 import { tarFiles } from './tar.js';
 
 export const cifar10Classes = [
@@ -81,7 +81,7 @@ async function jpegPart(
         label: labels[place]!,
       };
     });
-    await Promise.all(decoded);
+    await allInOrder(decoded);
     done += group.length;
     tick(done);
   }

@@ -6,7 +6,7 @@ import { type Block, drawBlock, type GeneratedExample } from './generators.js';
 /** Examples that one thread draws at a time. */
 const BLOCK = 64;
 /** For fewer, starting threads takes longer than drawing. */
-const FEWEST_FOR_THREADS = 4096;
+const FEWEST_FOR_THREADS = 2048;
 
 /** Examples of a row, in its order. @param threads at most so many are used */
 export async function* drawExamples(row: Block, threads: number): AsyncGenerator<GeneratedExample> {

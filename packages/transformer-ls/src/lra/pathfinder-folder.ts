@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { DataError, fileError, oneLine } from '../data/errors.js';
 import { type Split, splits } from './example-set.js';
 import { linesOf } from './lines.js';
-import { pictureDecoder, pictureGroups } from './pictures.js';
+import { allInOrder, pictureDecoder, pictureGroups } from './pictures.js';
 
 /** The difficulty of the benchmark; `curv_baseline` is easy, `curv_contour_length_9` in between. */
 export const HARD_PATHFINDER = 'curv_contour_length_14';
@@ -69,7 +69,7 @@ export async function* picturesOfFolder(folder: string, side: number): AsyncGene
       const split = splitOf(index, entries.length);
       return { split, pixels, label, done: index + 1, total: entries.length };
     });
-    for (const picture of await Promise.all(decoded)) if (picture !== undefined) yield picture;
+    for (const picture of await allInOrder(decoded)) if (picture !== undefined) yield picture;
   }
 }
 

@@ -5,7 +5,7 @@
  * near the edge needs a check. Lengths are in pixels, angles in radians, y runs down.
  */
 import type { PathfinderShape } from './pathfinder.js';
-import { DashStamper, discStamp, pixelAt, type Stamp } from './pathfinder-stamps.js';
+import { DashStamper, type DashStamps, discStamp, pixelAt, type Stamp } from './pathfinder-stamps.js';
 
 /** Some pixels around one, with a value each. */
 export interface Spots {
@@ -85,13 +85,17 @@ export function tablesOf(shape: PathfinderShape, margin: number): Tables {
   };
 
   const stamper = new DashStamper(shape, margin);
+  const dashes = new Map<DashStamps, Dash>();
   const dashAt = (angle: number): Dash => {
-    const { light, room } = stamper.at(angle);
-    return {
+    const stamps = stamper.at(angle);
+    const { light, room } = stamps;
+    const dash = dashes.get(stamps) ?? {
       light: spotsOf(light, step, 0),
       room: spotsOf(room, step, 0),
       core: spotsOf(room, step, OVERLAP - 1),
     };
+    dashes.set(stamps, dash);
+    return dash;
   };
   const points = pixelsOfCircle(dashLength + margin);
   const courseOf = (angle: number): Course => ({

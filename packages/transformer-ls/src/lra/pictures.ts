@@ -65,3 +65,12 @@ export async function* pictureGroups<T>(items: AsyncIterable<T> | Iterable<T>): 
   }
   if (group.length > 0) yield group;
 }
+
+/** What all give, in their order; where some fail, the first failure in that order, whichever came first in time. */
+export async function allInOrder<T>(running: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(running);
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
+}

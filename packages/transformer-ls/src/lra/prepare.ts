@@ -1,5 +1,5 @@
 /** From raw data to a prepared set, once. */
-import { stat } from 'node:fs/promises';
+import { rmdir, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DataError, fileError } from '../data/errors.js';
@@ -82,6 +82,8 @@ async function write(definition: SetDefinition, folder: string, writing: Writing
     return await writer.finish();
   } catch (error) {
     writer.abandon();
+    // Removes the folder only while it is empty.
+    await rmdir(folder).catch(() => undefined);
     throw error;
   }
 }

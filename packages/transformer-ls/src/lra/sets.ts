@@ -67,9 +67,13 @@ const listOps = (brackets: boolean): SetDefinition => ({
   generated: true,
   expects:
     'a folder with basic_train.tsv, basic_val.tsv and basic_test.tsv (.gz or not); parts that it lacks are generated',
-  caution: () => 'Generated with the published distribution; the trees are not those of the published files.',
+  caution: ({ from }) =>
+    splits.every((split) => from !== undefined && firstFile(from, listOpsFiles[split]) !== undefined)
+      ? 'Read from files that are not compared with the published ones.'
+      : 'Generated with the published distribution; the trees are not those of the published files.',
   async fill(writer, source) {
     const published = { train: 96_000, valid: 2000, test: 2000 };
+    checkListOpsFiles(source.from);
     for (const split of splits) {
       const add = (tokens: Uint8Array, label: number) =>
         writer.addExample(split, [writer.addDocument(brackets ? tokens : withoutBrackets(tokens))], label);
@@ -89,6 +93,15 @@ const listOps = (brackets: boolean): SetDefinition => ({
     }
   },
 });
+
+/** A folder that holds none of the files is a mistake, not a wish to generate all. */
+function checkListOpsFiles(from: string | undefined): void {
+  if (from === undefined || splits.some((split) => firstFile(from, listOpsFiles[split]) !== undefined))
+    return;
+  throw new DataError(
+    `${from}: expected a folder with basic_train.tsv, basic_val.tsv or basic_test.tsv (.gz or not)`,
+  );
+}
 
 const listOpsFiles: Record<Split, string[]> = {
   train: ['basic_train.tsv', 'basic_train.tsv.gz'],
@@ -130,14 +143,23 @@ const imdb: SetDefinition = {
   caution: () => '',
   async fill(writer, source) {
     let index = 0;
+    const counts = { train: 0, test: 0 };
     for await (const { part, label, text } of reviewsOf(source.from!)) {
+      counts[part] += 1;
       const held = part === 'train' && new Random(source.seed, index).below(HELD_OUT_REVIEWS) === 0;
       writer.addExample(held ? 'valid' : part, [writer.addDocument(text)], label);
       index += 1;
-      source.tick(index, 50_000);
+      source.tick(index, 2 * PUBLISHED_REVIEWS);
     }
+    if (counts.train !== PUBLISHED_REVIEWS || counts.test !== PUBLISHED_REVIEWS)
+      throw new DataError(
+        `${source.from}: holds ${counts.train} reviews to train and ${counts.test} to test, expected ${PUBLISHED_REVIEWS} each`,
+      );
   },
 };
+
+/** Of each part. */
+const PUBLISHED_REVIEWS = 25_000;
 
 async function* reviewsOf(from: string): AsyncGenerator<Review> {
   if (statSync(from).isFile()) return yield* reviewsOfArchive(from);
@@ -145,11 +167,18 @@ async function* reviewsOf(from: string): AsyncGenerator<Review> {
     part,
     path: firstFile(from, [`imdb.${part}.tsv.gz`, `imdb.${part}.tsv`]),
   }));
-  if (tables.every(({ path }) => path === undefined)) return yield* reviewsOfFolder(from);
+  if (tables.every(({ path }) => path === undefined)) return yield* reviewsOfFolder(reviewFolder(from));
   for (const { part, path } of tables) {
     if (path === undefined) throw new DataError(`${from}: holds no imdb.${part}.tsv.gz`);
     yield* reviewsOfTable(path, part);
   }
+}
+
+/** The folder itself or one that holds it. */
+function reviewFolder(from: string): string {
+  const folder = [from, join(from, 'aclImdb')].find((place) => existsSync(join(place, 'train')));
+  if (folder === undefined) throw new DataError(`${from}: holds no reviews, expected ${imdb.expects}`);
+  return folder;
 }
 
 const aan: SetDefinition = {
@@ -171,6 +200,8 @@ const aan: SetDefinition = {
     const known = documents === undefined ? undefined : await readDocuments(documents);
     for (const split of splits) {
       const [table, ids] = pairFiles[split].map((name) => firstFile(from, [name]));
+      if (table === undefined && ids !== undefined && known === undefined)
+        throw new DataError(`${from}: holds no aan.documents.jsonl.gz, which ${pairFiles[split][1]} needs`);
       const pairs =
         table !== undefined ? pairsOfTable(table) : known && ids ? pairsOfIds(ids, known) : undefined;
       if (pairs === undefined)
@@ -180,9 +211,15 @@ const aan: SetDefinition = {
         writer.addExample(split, pair, label);
         source.tick(writer.count(split), undefined);
       }
+      if (table !== undefined && writer.count(split) !== publishedPairs[split])
+        throw new DataError(
+          `${table}: holds ${writer.count(split)} pairs, expected ${publishedPairs[split]}`,
+        );
     }
   },
 };
+
+const publishedPairs: Record<Split, number> = { train: 147_086, valid: 18_090, test: 17_437 };
 
 /** The published pipeline keeps the first 10,000 bytes of a paper (spec 2.6). */
 const RETRIEVAL_BYTES = 10_000;

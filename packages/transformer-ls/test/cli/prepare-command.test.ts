@@ -56,6 +56,24 @@ it.each([
   expect(status).toBe(2);
 });
 
+it('generated examples are the same on one thread and on several', () => {
+  const made = (threads: string) => {
+    const args = [
+      'pathfinder32',
+      '--examples',
+      '2100',
+      '--threads',
+      threads,
+      '--data-folder',
+      `on ${threads}`,
+    ];
+    const { stdout, stderr, status } = prepare(...args);
+    expect(status, stderr).toBe(0);
+    return /SHA-256 +([0-9a-f]{64})/.exec(stdout)![1];
+  };
+  expect(made('3')).toBe(made('1'));
+});
+
 it('the progress line holds what is known', () => {
   expect(
     progressLine('enwik8', { stage: 'download', bytes: 13_107_200, total: 36_445_475, rate: 2 ** 21 }),

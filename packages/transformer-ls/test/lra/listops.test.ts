@@ -7,6 +7,7 @@ import { fieldsOf, linesOf } from '../../src/lra/lines.js';
 import {
   evaluateListOps,
   generateListOps,
+  type ListOpsExample,
   listOpsVocabulary,
   parseListOps,
   publishedShape,
@@ -16,6 +17,34 @@ import { Random } from '../../src/lra/random.js';
 
 const shared = fileURLToPath(new URL('../../../../../shared/data/listops', import.meta.url));
 const words = (tokens: Uint8Array) => Array.from(tokens, (token) => listOpsVocabulary[token]).join(' ');
+
+/** Quartiles of lengths, mean depth, shares of labels and of tokens. */
+function distribution(examples: readonly ListOpsExample[]) {
+  const lengths = examples.map(({ tokens }) => tokens.length).sort((a, b) => a - b);
+  const labels = new Array<number>(10).fill(0);
+  const tokens = listOpsVocabulary.map(() => 0);
+  for (const example of examples) {
+    labels[example.label]! += 1 / examples.length;
+    for (const token of example.tokens) tokens[token]! += 1;
+  }
+  const all = tokens.reduce((a, b) => a + b);
+  return {
+    lengths: [0.25, 0.5, 0.75].map((part) => lengths[Math.floor(part * lengths.length)]!),
+    depth: examples.reduce((sum, example) => sum + depthOf(example.tokens), 0) / examples.length,
+    labels,
+    tokens: tokens.map((count) => count / all),
+  };
+}
+
+/** Lists inside each other. */
+function depthOf(tokens: Uint8Array): number {
+  let [open, most] = [0, 0];
+  for (const token of tokens) {
+    if (token >= 10) open += token === 14 ? -1 : 1;
+    most = Math.max(most, open);
+  }
+  return most;
+}
 
 describe('ListOps', () => {
   it.each([
@@ -57,7 +86,7 @@ describe('ListOps', () => {
   });
 
   describe.skipIf(!existsSync(shared))('beside trees of the original generator', () => {
-    it('has the same distribution of lengths, labels and tokens', async () => {
+    it('has the same distribution of lengths, depths, labels and tokens', async () => {
       const originals = [];
       for await (const line of linesOf(join(shared, 'basic_val.tsv.gz'))) {
         const [source, target] = fieldsOf(line, 1).map((field) => new TextDecoder().decode(field));
@@ -67,19 +96,14 @@ describe('ListOps', () => {
         originals.push(example);
       }
       const ours = originals.map((_, index) => generateListOps(new Random(11, index)));
-      const medianLength = (examples: typeof ours) =>
-        examples.map(({ tokens }) => tokens.length).sort((a, b) => a - b)[examples.length >> 1]!;
-      expect(medianLength(ours) / medianLength(originals)).toBeCloseTo(1, 1);
-      const share = (examples: typeof ours, value: number, of: 'label' | 'tokens') => {
-        const all = examples.flatMap((one) => (of === 'label' ? [one.label] : [...one.tokens]));
-        return all.filter((one) => one === value).length / all.length;
-      };
-      for (let label = 0; label < 10; label++)
-        expect(Math.abs(share(ours, label, 'label') - share(originals, label, 'label'))).toBeLessThan(0.04);
-      for (const token of listOpsVocabulary.keys())
-        expect(Math.abs(share(ours, token, 'tokens') - share(originals, token, 'tokens'))).toBeLessThan(
-          0.005,
-        );
+      const [here, there] = [distribution(ours), distribution(originals)];
+      for (const [i, length] of here.lengths.entries())
+        expect(Math.abs(length / there.lengths[i]! - 1)).toBeLessThan(0.06);
+      expect(Math.abs(here.depth - there.depth)).toBeLessThan(0.1);
+      for (const [label, share] of here.labels.entries())
+        expect(Math.abs(share - there.labels[label]!)).toBeLessThan(0.04);
+      for (const [token, share] of here.tokens.entries())
+        expect(Math.abs(share - there.tokens[token]!)).toBeLessThan(0.005);
     });
   });
 });
