@@ -135,7 +135,7 @@ function table({ model, data, examples, accuracy, loss }: ClassifierEvaluation, 
     ['loss', `${formatValue(loss ?? Number.NaN, 4)} nats`],
     ['chance', formatPercent(1 / classes)],
     ['model', `${model.attention}, ${formatInteger(model.parameters)} parameters${step}`],
-    ['data', `${data.name} ${data.split}`],
+    ['data', `${data.reportAs} ${data.split}`],
   ];
   const lines = rows.map(([name, value]) => `  ${name.padEnd(10)} ${value}\n`).join('');
   return `${lines}${data.note === '' ? '' : `  ${data.note}\n`}`;

@@ -99,12 +99,13 @@ function chartOf(set: string, rows: readonly LraRow[]): string {
 }
 
 function asJson(row: LraRow) {
-  const { testAccuracy, validAccuracy, seeds, notes } = row;
+  const { testAccuracy, validAccuracy, seeds, notes, reportAs } = row;
   return {
     ...row,
     testAccuracy: testAccuracy && { ...testAccuracy },
     validAccuracy: validAccuracy && { ...validAccuracy },
     seeds: [...seeds],
+    reportAs: [...reportAs],
     notes: [...notes],
   };
 }

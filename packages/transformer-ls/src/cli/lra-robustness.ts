@@ -146,10 +146,10 @@ async function measure(
   } finally {
     progress.clear();
   }
-  const { task, documents, caution, classes } = set.record;
+  const { task, documents, caution, classes, reportAs } = set.record;
   return {
     data: {
-      name: task,
+      name: reportAs ?? task,
       split,
       examples: examples.length,
       classes: classes.length,

@@ -128,7 +128,7 @@ function countLine(name: string, done: number, total: number | undefined): strin
 /** A prepared set, for people. */
 function setTable(set: ExampleSet): string {
   const { title } = setDefinition(set.record.task);
-  const { documents, classes, source, caution, validFrom } = set.record;
+  const { documents, classes, source, caution, reportAs, validFrom } = set.record;
   const held = validFrom === 'train' ? ' (held out of the training part)' : '';
   const rows: [string, string][] = [
     ...splits.map((split): [string, string] => [
@@ -140,6 +140,7 @@ function setTable(set: ExampleSet): string {
     ['SHA-256', documents.sha256],
     ['source', source],
     ['folder', resolve(set.folder)],
+    ...(reportAs === null ? [] : [['results', `are called ${reportAs}`] as [string, string]]),
   ];
   const lines = rows.map(([name, value]) => `  ${name.padEnd(14)} ${value}\n`).join('');
   return `${title}\n${lines}${caution === '' ? '' : `  ${caution}\n`}`;

@@ -32,6 +32,7 @@ const evaluationSchema = object({
     'What it was evaluated on.',
     object({
       name: field('Set.', text()),
+      reportAs: field('What the result is called.', text()),
       split: field('Part of the set.', oneOf(...splits)),
       sha256: field('SHA-256 of its documents.', text()),
       source: field('What the set was made from.', text()),
@@ -57,7 +58,7 @@ export async function measureClassifier(
   options: Pick<EvaluateClassifierOptions, 'signal' | 'onProgress'>,
 ): Promise<ClassifierEvaluation> {
   const started = performance.now();
-  const { task, documents, source, caution } = set.record;
+  const { task, documents, source, caution, reportAs } = set.record;
   const usual = Math.min(setDefinition(task).documentLength, config.maxLength);
   const documentLength = training?.documentLength ?? usual;
   const paddedLength = config.mode === 'reference' ? config.maxLength : null;
@@ -77,7 +78,7 @@ export async function measureClassifier(
       mode: config.mode,
       attention: config.attention.name,
     },
-    data: { name: task, split, sha256: documents.sha256, source, note: caution },
+    data: { name: task, reportAs: reportAs ?? task, split, sha256: documents.sha256, source, note: caution },
     ...scores,
     loss: Number.isFinite(scores.loss) ? scores.loss : null,
     seconds: (performance.now() - started) / 1000,

@@ -45,17 +45,22 @@ export function readCifar10(from: string, tick: Tick): Promise<GreyImages> {
   }
 }
 
-/** What results on this copy must not be reported as. */
-export async function cifar10Caution(from: string): Promise<string> {
+/** How results on this copy may be reported. */
+export async function cifar10Standing(
+  from: string,
+): Promise<{ readonly reportAs: string | null; readonly caution: string }> {
   const copy = copyAt(from);
   if (copy.kind === 'jpeg')
-    return 'Images that were stored as JPEG: accuracies are close to, but not, those of CIFAR-10. Results carry the name cifar10-jpeg.';
+    return {
+      reportAs: 'cifar10-jpeg',
+      caution: 'Images that were stored as JPEG: accuracies are close to, but not, those of CIFAR-10.',
+    };
   if (copy.kind === 'strips')
-    return 'Some thousand of the images only: not CIFAR-10. Results carry the name cifar10-part.';
-  if (copy.kind === 'batches') return '';
+    return { reportAs: 'cifar10-part', caution: 'Some thousand of the images only: not CIFAR-10.' };
+  if (copy.kind === 'batches') return { reportAs: null, caution: '' };
   const sha256 = await sha256OfFile(copy.path);
-  if (cifar10Archives.some((archive) => archive.sha256 === sha256)) return '';
-  return `Not one of the published archives: its SHA-256 is ${sha256}.`;
+  if (cifar10Archives.some((archive) => archive.sha256 === sha256)) return { reportAs: null, caution: '' };
+  return { reportAs: null, caution: `Not one of the published archives: its SHA-256 is ${sha256}.` };
 }
 
 /** Tells by names which copy a path is; a picked strip stands for all of its folder. */

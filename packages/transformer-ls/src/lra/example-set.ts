@@ -43,7 +43,7 @@ const OFFSETS = 'documents.offsets';
 const examplesOf = (split: Split) => `${split}.examples`;
 const FIELDS = 3;
 
-const { field, integer, object, oneOf, schemaOf, text } = schema;
+const { field, integer, nullable, object, oneOf, schemaOf, text } = schema;
 
 const words = schemaOf(
   'a list of words',
@@ -66,6 +66,7 @@ const setSchema = object({
     'own: the source has a validation part; train: it was cut from the training part, where published numbers used the test part.',
     oneOf('own', 'train'),
   ),
+  reportAs: field('What results on it are called; null: the name of the task.', nullable(text()), null),
   caution: field('What results on it must not be reported as.', anyText),
   source: field('What it was made from.', text()),
   stamp: field('Changes when the source or the settings change.', text()),
@@ -83,7 +84,7 @@ export type ExampleSetRecord = Infer<typeof setSchema>;
 export type ExampleSetDescription = Pick<
   ExampleSetRecord,
   'task' | 'inputs' | 'classes' | 'vocabulary' | 'validFrom' | 'caution' | 'source' | 'stamp'
->;
+> & { readonly reportAs?: string | null };
 
 /** Writes a set document by document, documents to the disk at once; nothing looks finished before `finish`. */
 export class ExampleSetWriter {
@@ -156,6 +157,7 @@ export class ExampleSetWriter {
     }
     const record: ExampleSetRecord = {
       format: '1',
+      reportAs: null,
       ...this.description,
       preparedAt: new Date().toISOString(),
       documents: { bytes: this.#offsets.at(-1)!, sha256: this.#hash.digest('hex') },

@@ -1,7 +1,8 @@
 /** Examples that are drawn: each by its seed, part and number alone, so that any of them can be drawn anywhere. */
 import { type Split, splits } from './example-set.js';
 import { generateListOps } from './listops.js';
-import { generatePathfinder, pathfinderShapes } from './pathfinder.js';
+import { generatePathfinder } from './pathfinder.js';
+import { pathfinderShapes } from './pathfinder-shapes.js';
 import { Random } from './random.js';
 
 export interface GeneratedExample {

@@ -4,7 +4,7 @@
  * Pixels are numbers in a grid that is wider than the picture on every side, so that steps and stamps are additions and nothing
  * near the edge needs a check. Lengths are in pixels, angles in radians, y runs down.
  */
-import type { PathfinderShape } from './pathfinder.js';
+import type { PathfinderShape } from './pathfinder-shapes.js';
 import { DashStamper, type DashStamps, discStamp, pixelAt, type Stamp } from './pathfinder-stamps.js';
 
 /** Some pixels around one, with a value each. */

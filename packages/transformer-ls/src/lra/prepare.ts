@@ -73,7 +73,7 @@ async function write(definition: SetDefinition, folder: string, writing: Writing
   const writer = new ExampleSetWriter(folder, {
     task: definition.name,
     ...definition.description,
-    caution: await definition.caution(source),
+    ...(await definition.standing(source)),
     source: from ?? `generated, seed ${seed}`,
     stamp,
   });

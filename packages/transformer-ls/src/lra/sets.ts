@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { closestName } from '@transformer-ls/formats';
 import { DataError } from '../data/errors.js';
-import { cifar10Caution, cifar10Expects, readCifar10 } from './cifar10.js';
+import { cifar10Expects, cifar10Standing, readCifar10 } from './cifar10.js';
 import { cifar10Classes } from './cifar10-pictures.js';
 import { type ExampleSetDescription, type ExampleSetWriter, type Split, splits } from './example-set.js';
 import { drawExamples } from './generate.js';
@@ -12,8 +12,8 @@ import { CIFAR_PIXELS, type GreyExample } from './grey-images.js';
 import { readIdx } from './idx.js';
 import { fieldsOf, linesOf } from './lines.js';
 import { listOpsVocabulary, parseListOps, withoutBrackets } from './listops.js';
-import type { pathfinderShapes } from './pathfinder.js';
 import { HARD_PATHFINDER, pathfinderFolder, picturesOfFolder } from './pathfinder-folder.js';
+import type { pathfinderShapes } from './pathfinder-shapes.js';
 import { Random } from './random.js';
 import { pairsOfIds, pairsOfTable, readDocuments } from './retrieval.js';
 import { type Review, reviewsOfArchive, reviewsOfFolder, reviewsOfTable } from './reviews.js';
@@ -32,6 +32,17 @@ export interface SetSource {
   readonly tick: (done: number, total: number | undefined) => void;
 }
 
+/** What data are beside the published ones. */
+export interface SetStanding {
+  /** What results are called; null: the name of the set. */
+  readonly reportAs: string | null;
+  /** What they must not be taken for; empty where there is nothing to say. */
+  readonly caution: string;
+}
+
+/** The published data. */
+const asPublished: SetStanding = { reportAs: null, caution: '' };
+
 export interface SetDefinition {
   readonly name: string;
   /** One line for a list. */
@@ -44,8 +55,8 @@ export interface SetDefinition {
   readonly generated: boolean;
   /** What `from` must be. */
   readonly expects: string;
-  /** What results on data of this source must not be reported as. */
-  caution(source: SetSource): string | Promise<string>;
+  /** How results on data of this source may be reported. */
+  standing(source: SetSource): SetStanding | Promise<SetStanding>;
   fill(writer: ExampleSetWriter, source: SetSource): Promise<void>;
 }
 
@@ -67,10 +78,14 @@ const listOps = (brackets: boolean): SetDefinition => ({
   generated: true,
   expects:
     'a folder with basic_train.tsv, basic_val.tsv and basic_test.tsv (.gz or not); parts that it lacks are generated',
-  caution: ({ from }) =>
+  standing: ({ from }) =>
     splits.every((split) => from !== undefined && firstFile(from, listOpsFiles[split]) !== undefined)
-      ? 'Read from files that are not compared with the published ones.'
-      : 'Generated with the published distribution; the trees are not those of the published files.',
+      ? { reportAs: null, caution: 'Read from files that are not compared with the published ones.' }
+      : {
+          reportAs: null,
+          caution:
+            'Generated with the published distribution; the trees are not those of the published files.',
+        },
   async fill(writer, source) {
     const published = { train: 96_000, valid: 2000, test: 2000 };
     checkListOpsFiles(source.from);
@@ -140,7 +155,7 @@ const imdb: SetDefinition = {
   maxLength: 4096,
   generated: false,
   expects: 'a folder with imdb.train.tsv.gz and imdb.test.tsv.gz, the folder aclImdb, or aclImdb_v1.tar.gz',
-  caution: () => '',
+  standing: () => asPublished,
   async fill(writer, source) {
     let index = 0;
     const counts = { train: 0, test: 0 };
@@ -190,10 +205,10 @@ const aan: SetDefinition = {
   generated: false,
   expects:
     'a folder with new_aan_pairs.{train,eval,test}.tsv, or with aan.documents.jsonl.gz and aan.pairs.{train,val,test}.tsv',
-  caution: ({ from }) =>
+  standing: ({ from }) =>
     firstFile(from!, ['new_aan_pairs.train.tsv']) === undefined
-      ? 'Not the published pairs: a substitute of 1,664 papers. Results carry the name aan-substitute.'
-      : '',
+      ? { reportAs: 'aan-substitute', caution: 'Not the published pairs: a substitute of 1,664 papers.' }
+      : asPublished,
   async fill(writer, source) {
     const from = source.from!;
     const documents = firstFile(from, ['aan.documents.jsonl.gz', 'aan.documents.jsonl']);
@@ -241,7 +256,7 @@ const cifar10: SetDefinition = {
   maxLength: CIFAR_PIXELS,
   generated: false,
   expects: cifar10Expects,
-  caution: ({ from }) => cifar10Caution(from!),
+  standing: ({ from }) => cifar10Standing(from!),
   async fill(writer, source) {
     const { train, test } = await readCifar10(source.from!, source.tick);
     const held = train.length - Math.floor(train.length / HELD_OUT_IMAGES);
@@ -260,7 +275,7 @@ const pathfinder = (side: keyof typeof pathfinderShapes): SetDefinition => ({
   maxLength: side * side,
   generated: true,
   expects: `the folder pathfinder${side} of the published archive, one of its curv_* folders, or a folder with {train,val,test}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz`,
-  caution: ({ from }) => pathfinderCaution(from, side),
+  standing: ({ from }) => pathfinderStanding(from, side),
   async fill(writer, source) {
     if (source.from !== undefined) return addPathfinder(writer, source.from, side, source.tick);
     const published = { train: 160_000, valid: 20_000, test: 20_000 };
@@ -276,15 +291,24 @@ const pathfinder = (side: keyof typeof pathfinderShapes): SetDefinition => ({
   },
 });
 
-function pathfinderCaution(from: string | undefined, side: number): string {
+function pathfinderStanding(from: string | undefined, side: number): SetStanding {
+  const name = `pathfinder${side}`;
   if (from === undefined)
-    return 'Drawn by the generator of this project with the published sizes; not the published images.';
+    return {
+      reportAs: `${name}-generated`,
+      caution: 'Drawn by the generator of this project with the published sizes; not the published images.',
+    };
   if (idxFile(from, 'train', 'images') !== undefined)
-    return 'Images of the original generator, not the published files.';
+    return {
+      reportAs: `${name}-idx`,
+      caution: 'Images that are not compared with the published files.',
+    };
   const difficulty = basename(pathfinderFolder(from, side));
-  return difficulty === HARD_PATHFINDER
-    ? ''
-    : `The pictures of ${difficulty}; the benchmark uses ${HARD_PATHFINDER}.`;
+  if (difficulty === HARD_PATHFINDER) return asPublished;
+  return {
+    reportAs: `${name}-${difficulty}`,
+    caution: `The pictures of ${difficulty}; the benchmark uses ${HARD_PATHFINDER}.`,
+  };
 }
 
 async function addPathfinder(

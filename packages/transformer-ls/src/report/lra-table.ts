@@ -26,6 +26,8 @@ export interface LraRow {
   readonly batchSize: number;
   readonly stepsPerSecond: number | null;
   readonly peakMemoryBytes: number;
+  /** What results on these data are called, and must not be taken for. */
+  readonly reportAs: readonly string[];
   readonly notes: readonly string[];
 }
 
@@ -50,6 +52,7 @@ export function lraRow(
     batchSize: config.batchSize,
     stepsPerSecond: spreadOf(speeds)?.mean ?? null,
     peakMemoryBytes: Math.max(...runs.map(({ figures }) => figures.peakMemoryBytes)),
+    reportAs: [...new Set(tested.map(({ data }) => data.reportAs))],
     notes: [...new Set(tested.map(({ data }) => data.note).filter((note) => note !== ''))],
   };
 }
@@ -111,7 +114,9 @@ function section(set: string, rows: readonly LraRow[], chart: string): string {
     const value = accuracy[set];
     return value === undefined ? [] : [[`*${model} (${source})*`, `*${value.toFixed(2)}*`]];
   });
-  const notes = [...new Set(rows.flatMap((row) => row.notes))];
+  const others = [...new Set(rows.flatMap((row) => row.reportAs))].filter((name) => name !== set);
+  const names = others.map((name) => `Results here are those of **${name}**, not of the published ${set}.`);
+  const notes = [...names, ...new Set(rows.flatMap((row) => row.notes))];
   const all = [...sorted.map(cells), ...published].map((row) => HEADINGS.map((_, i) => row[i] ?? ''));
   return `## ${setDefinition(set).title}
 

@@ -28,7 +28,7 @@ export async function classifierParts(
   const { record } = set;
   return {
     task: new ClassificationTask({ model, config, set, precision }),
-    data: { name: record.task, sha256: record.documents.sha256, caution: record.caution },
+    data: { name: record.reportAs ?? record.task, sha256: record.documents.sha256, caution: record.caution },
     companions: new Map([['classes.txt', `${record.classes.join('\n')}\n`]]),
     close: () => set.close(),
   };

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { cifar10Caution, readCifar10 } from '../../src/lra/cifar10.js';
+import { cifar10Standing, readCifar10 } from '../../src/lra/cifar10.js';
 import { batchesOfArchive, batchesOfFolder } from '../../src/lra/cifar10-batches.js';
 import { cifar10Classes, imagesOfJpegs, imagesOfStrips } from '../../src/lra/cifar10-pictures.js';
 import { type GreyImages, greyImage, greyOf } from '../../src/lra/grey-images.js';
@@ -156,12 +156,12 @@ describe('copies', () => {
     const inner = join(folder, 'cifar-10-batches-bin');
     mkdirSync(inner);
     for (const [name, bytes] of Object.entries(batches('bin'))) writeFileSync(join(inner, name), bytes);
-    expect(await cifar10Caution(folder)).toBe('');
+    expect((await cifar10Standing(folder)).caution).toBe('');
     await expect(readCifar10(folder, quiet)).rejects.toThrow(
       /data_batch_1\.bin: has 6146 bytes, expected 30730000/,
     );
     await writeTarGz(join(folder, 'cifar-10-binary.tar.gz'), batches('bin'));
-    expect(await cifar10Caution(folder)).toMatch(
+    expect((await cifar10Standing(folder)).caution).toMatch(
       /^Not one of the published archives: its SHA-256 is [0-9a-f]{64}\.$/,
     );
   });

@@ -64,7 +64,7 @@ describe('preparing a set', () => {
     const set = await prepareSet('aan', { folder: scratchFolder(), from });
     expect(set.record.documents.bytes).toBe(6);
     expect(set.lengths('test', 1)).toEqual([2, 4]);
-    expect(set.record.caution).toMatch(/aan-substitute/);
+    expect(set.record.reportAs).toBe('aan-substitute');
     set.close();
   });
 

@@ -52,7 +52,14 @@ function runOf(seed: number, accuracy: number | null, changes: object = {}): Lra
             kind: 'classifier-evaluation',
             date: '2026-01-01',
             model: { path: 'x', step: 2, parameters: 249_418, mode: 'reference', attention: 'long-short' },
-            data: { name: 'listops', split: 'test', sha256: 'a', source: 'b', note: 'Generated.' },
+            data: {
+              name: 'listops',
+              reportAs: 'listops-other',
+              split: 'test',
+              sha256: 'a',
+              source: 'b',
+              note: 'Generated.',
+            },
             examples: 2000,
             accuracy,
             loss: 2,
@@ -121,7 +128,9 @@ describe('the report', () => {
     );
     expect(text).toContain('| *Transformer-LS (w, r = 8, 32) (a)* | *37.50* |');
     expect(text).toMatch(/^- \(a\) Zhu et al\./m);
-    expect(text).toContain('Generated.\n');
+    expect(text).toContain(
+      'Results here are those of **listops-other**, not of the published listops.\nGenerated.\n',
+    );
     const columns = text.split('\n').filter((line) => line.startsWith('|'));
     expect(new Set(columns.map((line) => line.split('|').length)).size).toBe(1);
     expect(setsOf(rows)).toEqual(['listops']);
