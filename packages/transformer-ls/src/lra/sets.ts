@@ -200,7 +200,7 @@ const aan: SetDefinition = {
   name: 'aan',
   title: 'aan: does one paper cite the other, as bytes (the task Retrieval)',
   description: { inputs: 'two', classes: ['no citation', 'citation'], vocabulary: [], validFrom: 'own' },
-  documentLength: 4000,
+  documentLength: 4096,
   maxLength: 4096,
   generated: false,
   expects:
