@@ -10,7 +10,7 @@ const packages = fileURLToPath(new URL('../../../', import.meta.url));
  * they run what stands in the sources now, whatever was built before. Returns the address of `src/run/`.
  */
 export function transpileRunSources(folder: string): string {
-  for (const part of ['run', 'cli', 'charts']) {
+  for (const part of ['run', 'text']) {
     transpile(join(packages, 'transformer-ls/src', part), join(folder, 'src', part));
   }
   const formats = join(folder, 'node_modules/@transformer-ls/formats');
