@@ -195,8 +195,8 @@ function checkBudget({ maxSteps, maxTokens, maxSeconds, schedule }: Budget, repo
   if (maxSteps !== null && schedule.warmupSteps > maxSteps) {
     report('schedule.warmupSteps', `expected at most maxSteps ${maxSteps}, received ${schedule.warmupSteps}`);
   }
-  if (maxSteps === null && schedule.name === 'one-cycle')
-    report('maxSteps', 'expected a number for the schedule one-cycle, received null');
+  if (schedule.name === 'one-cycle' && (maxSteps === null || maxSteps < 2))
+    report('maxSteps', `expected at least 2 for the schedule one-cycle, received ${maxSteps}`);
 }
 
 /** The published attention cuts a segment longer than the window into whole windows (spec section 3.1). */

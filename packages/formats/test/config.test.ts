@@ -127,7 +127,7 @@ describe('settings of a run that contradict each other', () => {
     ],
     [
       { maxSteps: null, maxTokens: 1000, schedule: { name: 'one-cycle', warmupSteps: 10 } },
-      'run.maxSteps: expected a number for the schedule one-cycle, received null',
+      'run.maxSteps: expected at least 2 for the schedule one-cycle, received null',
     ],
     [
       { model: reference, segmentLength: 48 },

@@ -4,6 +4,8 @@
  */
 
 import { qualityOf } from '@transformer-ls/formats';
+import type { PrepareProgress } from '../data/prepare.js';
+import { formatCount } from '../text/numbers.js';
 import {
   openTraining,
   type Training,
@@ -24,8 +26,22 @@ function say(message: FromWorker): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
 
+/** Making the data ready is worth a word only where it takes this long; then it says how far it is as often. */
+const PREPARING_MS = 3000;
+
+function sayHowFar(): (progress: PrepareProgress) => void {
+  let next = performance.now() + PREPARING_MS;
+  return ({ stage, bytes, total }) => {
+    if (performance.now() < next) return;
+    next = performance.now() + PREPARING_MS;
+    const whole = total === undefined ? '' : ` of ${formatCount(total)}`;
+    say({ type: 'message', line: `making the data ready: ${stage}, ${formatCount(bytes)}${whole}` });
+  };
+}
+
 const observer: TrainingObserver = {
   message: (line) => say({ type: 'message', line }),
+  prepare: sayHowFar(),
   record: (record) => say({ type: 'record', record }),
   saved: (step, path) => say({ type: 'saved', step, path }),
 };
