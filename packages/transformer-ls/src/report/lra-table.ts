@@ -13,6 +13,10 @@ export interface LraRow {
   readonly set: string;
   readonly model: string;
   readonly mode: 'consistent' | 'reference';
+  readonly layers: number;
+  readonly width: number;
+  /** Tokens of a document that are read. */
+  readonly documentLength: number;
   /** Percent; null where no run has been tested. */
   readonly testAccuracy: MeanAndSpread | null;
   /** Percent, of the checkpoint that was chosen. */
@@ -42,6 +46,9 @@ export function lraRow(
     set: config.data.name,
     model: mechanismLabel(config.model.attention),
     mode: config.model.mode,
+    layers: config.model.layers,
+    width: config.model.modelDim,
+    documentLength: config.documentLength,
     testAccuracy: spreadOf(tested.map(({ accuracy }) => 100 * accuracy)),
     validAccuracy: spreadOf(runs.flatMap(validOf)),
     seeds: runs.map(({ config: { seed } }) => seed),
@@ -101,6 +108,8 @@ const HEADINGS = [
   'test accuracy',
   'seeds',
   'validation',
+  'tokens',
+  'layers x width',
   'parameters',
   'multiply-accumulates',
   'steps x batch',
@@ -135,6 +144,8 @@ function cells(row: LraRow): string[] {
     accuracyText(row.testAccuracy),
     String(row.seeds.length),
     accuracyText(row.validAccuracy),
+    formatInteger(row.documentLength),
+    `${row.layers} x ${row.width}`,
     row.parameters === null ? '--' : formatInteger(row.parameters),
     formatCount(row.multiplyAccumulates),
     stepsText(row),

@@ -124,7 +124,7 @@ describe('the report', () => {
     );
     const text = lraMarkdown(rows, (set) => `${set}.svg`);
     expect(text).toContain(
-      '| long-short (window 8, rank 32), reference mode | 37.00 ± 1.41 | 2 | 37.50 ± 0.00 | 249,418 | 194M | 2 of 5,000 x 32 |',
+      '| long-short (window 8, rank 32), reference mode | 37.00 ± 1.41 | 2 | 37.50 ± 0.00 | 2,000 | 2 x 64 | 249,418 | 194M | 2 of 5,000 x 32 |',
     );
     expect(text).toContain('| *Transformer-LS (w, r = 8, 32) (a)* | *37.50* |');
     expect(text).toMatch(/^- \(a\) Zhu et al\./m);
