@@ -89,11 +89,9 @@ function chartOf(set: string, rows: readonly LraRow[]): string {
     const { mean, standardDeviation } = testAccuracy;
     return [{ model, stepsPerSecond, accuracy: mean, spread: standardDeviation }];
   });
-  const published = publishedAccuracies.flatMap(({ model, source, accuracy }) => {
+  const published = publishedAccuracies.flatMap(({ model, source, isDrawn, accuracy }) => {
     const value = accuracy[set];
-    return value === undefined || !model.startsWith('Transformer')
-      ? []
-      : [{ label: `${model} (${source})`, accuracy: value }];
+    return value === undefined || !isDrawn ? [] : [{ label: `${model} (${source})`, accuracy: value }];
   });
   return accuracyAgainstSpeed(`${set}: accuracy against speed`, models, published);
 }

@@ -23,18 +23,19 @@ interface SeedResult {
   readonly value: number;
 }
 
-/** Returns the exit code: that of the first run that was stopped, else 0. @throws UsageError where flags contradict each other */
+/** `say` gets what flags bring about besides. Returns the exit code: that of the first run that was stopped, else 0. @throws UsageError where flags contradict each other */
 export async function trainSeeds(
   name: string | undefined,
   flags: TrainFlags,
   seeds: readonly number[],
+  say: (line: string) => void,
 ): Promise<number> {
   if (flags.seed !== undefined) throw new UsageError('expected --seed or --seeds, received both');
   if (flags.resume !== undefined)
     throw new UsageError('expected --resume or --seeds, received both; the same command goes on by itself');
   const home = flags.out ?? usualFolder(`${titleOf(name ?? 'run', flags)}-seeds`);
   const results: SeedResult[] = [];
-  const isClassifier = requestOf(name, flags, seeds[0]!, home).config.kind === 'classifier-training';
+  const isClassifier = requestOf(name, flags, seeds[0]!, home, say).config.kind === 'classifier-training';
   for (const seed of seeds) {
     const request = requestOf(name, flags, seed, home);
     const { folder } = request;
@@ -49,8 +50,14 @@ export async function trainSeeds(
 
 type NewRun = Extract<TrainingRequest, { kind: 'new' }>;
 
-function requestOf(name: string | undefined, flags: TrainFlags, seed: number, home: string): NewRun {
-  const request = trainingRequest(name, { ...flags, seed, out: join(home, `seed-${seed}`) });
+function requestOf(
+  name: string | undefined,
+  flags: TrainFlags,
+  seed: number,
+  home: string,
+  say?: (line: string) => void,
+): NewRun {
+  const request = trainingRequest(name, { ...flags, seed, out: join(home, `seed-${seed}`) }, say);
   return request as NewRun; // without --resume it is a new one
 }
 

@@ -47,7 +47,7 @@ export function trainCommand(): Command {
     )
     .option('--max-time <time>', 'stop after this time, such as 90s, 15m, 1.5h', duration)
     .option('--max-tokens <n>', 'stop after n trained tokens, such as 10M', wholeNumber({ min: 1 }))
-    .option('--batch <n>', 'lanes trained side by side', wholeNumber({ min: 1 }))
+    .option('--batch <n>', 'lanes or examples trained side by side', wholeNumber({ min: 1 }))
     .option('--segment <n>', 'tokens of a lane in one step', wholeNumber({ min: 1 }))
     .option('--learning-rate <rate>', 'peak learning rate', decimalNumber({ above: 0 }))
     .option('--seed <n>', 'seed of every random choice', wholeNumber())
@@ -63,7 +63,7 @@ export function trainCommand(): Command {
     .option('--json', 'print one JSON record a line')
     .addHelpText('after', HELP)
     .action(async (name: string | undefined, flags: TrainFlags) => {
-      if (flags.seeds !== undefined) process.exitCode = await trainSeeds(name, flags, flags.seeds);
+      if (flags.seeds !== undefined) process.exitCode = await trainSeeds(name, flags, flags.seeds, say);
       else process.exitCode = await trainAndTest(trainingRequest(name, flags, say), flags);
     });
 }

@@ -50,15 +50,14 @@ async function readRun(folder: string): Promise<LraRun[]> {
   return [{ folder, config, figures: await readRunFigures(folder), test }];
 }
 
-/** What says nothing about the experiment: which repetition it is, where it ran, how it is kept. */
+/** What says nothing about the experiment: which repetition it is, on how many threads, how it is kept. */
 const REPETITION = ['seed', 'threads', 'recipe', 'keepCheckpoints', 'checkpointEverySteps'];
 
 /** Groups of like runs, in the order of the first of each. */
 export function groupRuns(runs: readonly LraRun[]): LraGroup[] {
   const groups = new Map<string, LraRun[]>();
   for (const run of runs) {
-    const kept = Object.entries(run.config).filter(([key]) => !REPETITION.includes(key));
-    const key = JSON.stringify([...kept, run.config.data.name]);
+    const key = JSON.stringify(Object.entries(run.config).filter(([name]) => !REPETITION.includes(name)));
     groups.set(key, [...(groups.get(key) ?? []), run]);
   }
   return [...groups.values()].map((members) => ({ config: members[0]!.config, runs: members }));

@@ -4,6 +4,8 @@ export interface PublishedAccuracy {
   /** As the source calls it. */
   readonly model: string;
   readonly source: keyof typeof publishedSources;
+  /** Whether pictures show it too: the model itself and what the benchmark began with. */
+  readonly isDrawn: boolean;
   /** Name of the set → percent of the test examples. */
   readonly accuracy: Readonly<Record<string, number>>;
 }
@@ -22,6 +24,7 @@ const row = (
 ): PublishedAccuracy => ({
   source,
   model,
+  isDrawn: model.startsWith('Transformer'),
   accuracy: Object.fromEntries(values.map((value, place) => [sets[place]!, value])),
 });
 

@@ -106,8 +106,9 @@ const pathfinder: Task = {
 const pathX: Task = { ...pathfinder, set: 'pathfinder128', preset: 'lra-path-x' };
 
 /**
- * For two CPU cores, about a quarter of an hour each: no row is longer than its batch needs, fewer and larger steps, a part of the
- * validation examples. They show that a task learns; their accuracy is not the published recipe's.
+ * For two CPU cores, a quarter to half an hour each: no row is longer than its batch needs, fewer and larger steps, a part of the
+ * validation examples. To see a task run; their accuracy is not the published recipe's, and Retrieval, Pathfinder and Path-X
+ * hardly leave chance in so few steps.
  */
 function short(task: Task, size: { batchSize: number; steps: number; examples: number | null }): Settings {
   const { batchSize, steps, examples } = size;

@@ -15,6 +15,7 @@ import { classifierPreset } from '../../src/models/sequence-classifier/presets.j
 import { lazyEntryOfTensor } from '../../src/weights/tensor-entries.js';
 import { checkXml, outsidePlaces } from '../charts/check-svg.js';
 import { transpileProgram } from '../train/transpiled-program.js';
+import { type Ended, ended } from './program.js';
 
 let scratch: string;
 let main: string;
@@ -22,25 +23,11 @@ const run = 'runs/lists';
 const review = 'I liked <br />\tevery minute of it — naïve as I am.\n';
 const reviewTokens = new TextEncoder().encode(review).length;
 
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly error: string;
-}
-
 /** Runs a command with `input` on standard input. */
 async function command(args: readonly string[], input = ''): Promise<Ended> {
   const child = spawn(process.execPath, [main, ...args], { cwd: scratch });
-  const text = { out: '', error: '' };
-  child.stdout.setEncoding('utf8').on('data', (piece: string) => {
-    text.out += piece;
-  });
-  child.stderr.setEncoding('utf8').on('data', (piece: string) => {
-    text.error += piece;
-  });
   child.stdin.end(input);
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { code, ...text };
+  return ended(child);
 }
 
 function saveModel(name: string, model: Module, config: object): void {

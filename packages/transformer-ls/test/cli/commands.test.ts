@@ -16,31 +16,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { syntheticBytes } from '../../src/data/synthetic.js';
 import { checkXml } from '../charts/check-svg.js';
 import { transpileProgram } from '../train/transpiled-program.js';
+import { type Ended, ended } from './program.js';
 
 let scratch: string;
 let main: string;
 const run = 'runs/first';
 
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly error: string;
-}
-
 function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   return spawn(process.execPath, [main, ...args], { cwd: scratch, env: { ...process.env, ...env } });
-}
-
-async function ended(child: ChildProcess): Promise<Ended> {
-  const text = { out: '', error: '' };
-  child.stdout!.setEncoding('utf8').on('data', (piece: string) => {
-    text.out += piece;
-  });
-  child.stderr!.setEncoding('utf8').on('data', (piece: string) => {
-    text.error += piece;
-  });
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { code, ...text };
 }
 
 /** Runs a command with nothing on standard input. */

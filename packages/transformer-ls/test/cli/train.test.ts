@@ -16,6 +16,7 @@ import { duration } from '../../src/cli/train.js';
 import { trainingRequest } from '../../src/cli/train-request.js';
 import { syntheticBytes } from '../../src/data/synthetic.js';
 import { transpileProgram } from '../train/transpiled-program.js';
+import { ended } from './program.js';
 
 describe('flags', () => {
   const configOf = (name: string, flags: object) => {
@@ -207,17 +208,6 @@ describe('the command', () => {
   const start = (args: readonly string[]): ChildProcess =>
     spawn(process.execPath, [main, 'train', ...args], { cwd: scratch });
 
-  async function ended(child: ChildProcess): Promise<{ code: number | null; out: string; error: string }> {
-    let [out, error] = ['', ''];
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      out += text;
-    });
-    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      error += text;
-    });
-    const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-    return { code, out, error };
-  }
   const run = (...args: string[]) => ended(start(args));
 
   /** Waits until the program has printed a record of a step. */
