@@ -20,6 +20,7 @@ export {
   type TensorEntry,
   toFloat32,
 } from './dtypes.js';
+export type { RgbImage } from './image/rgb-image.js';
 export { type LanguageModelConfig, languageModelSchema } from './language-model-config.js';
 export * from './metrics.js';
 export { NumpyArray, NumpyDtype, numpyGlobals } from './numpy-pickle.js';
