@@ -80,3 +80,9 @@ export {
   type TrainingConfig,
   trainingSchema,
 } from './training-config.js';
+export {
+  type VilLsConfig,
+  type VilLsStage,
+  vilLsGrids,
+  vilLsSchema,
+} from './vil-ls-config.js';
