@@ -21,6 +21,11 @@ export {
   toFloat32,
 } from './dtypes.js';
 export type { RgbImage } from './image/rgb-image.js';
+export {
+  type ImageClassifierConfig,
+  imageClassifierSchemas,
+  isImageClassifier,
+} from './image-classifier-config.js';
 export { type LanguageModelConfig, languageModelSchema } from './language-model-config.js';
 export * from './metrics.js';
 export { NumpyArray, NumpyDtype, numpyGlobals } from './numpy-pickle.js';
