@@ -7,8 +7,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NumpyArray, numpyGlobals, PickleDict, type PickleValue, readPickle } from '@transformer-ls/formats';
 import { DataError, fileError, messageOf } from '../data/errors.js';
+import { tarFiles } from '../data/tar.js';
 import { CIFAR_PIXELS, type GreyExample, type GreyImages, greyImage, type Tick } from './grey-images.js';
-import { tarFiles } from './tar.js';
 
 const COLOURS = 3 * CIFAR_PIXELS;
 const RECORD = 1 + COLOURS;

@@ -7,6 +7,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataError, fileError, oneLine } from '../data/errors.js';
+import { linesOf } from '../data/lines.js';
+import { tarFiles } from '../data/tar.js';
 import {
   CIFAR_PIXELS,
   CIFAR_SIDE,
@@ -15,9 +17,7 @@ import {
   greyImage,
   type Tick,
 } from './grey-images.js';
-import { linesOf } from './lines.js';
 import { allInOrder, type DecodePicture, pictureDecoder, pictureGroups } from './pictures.js';
-import { tarFiles } from './tar.js';
 
 export const cifar10Classes = [
   'airplane',

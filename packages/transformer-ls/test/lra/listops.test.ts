@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/data/random.js';
-import { fieldsOf, linesOf } from '../../src/lra/lines.js';
+import { fieldsOf, linesOf } from '../../src/data/lines.js';
 import {
   evaluateListOps,
   generateListOps,
