@@ -1,8 +1,8 @@
 /** Files inside a tar archive, compressed or not, one after the other. */
 import { Readable } from 'node:stream';
 import { createTarDecoder } from 'modern-tar';
-import { DataError, messageOf, oneLine } from '../data/errors.js';
-import { unpackedBytes } from '../data/unpack.js';
+import { DataError, messageOf, oneLine } from './errors.js';
+import { unpackedBytes } from './unpack.js';
 
 /** Larger files are in none of the archives that are read here. */
 const LARGEST_FILE = 1 << 28;
