@@ -1,5 +1,6 @@
 // The configuration of training a vision model on labelled pictures.
 
+import { PUBLISHED_CROP_RATIO } from './image/evaluation-view.js';
 import { imageAugmentationSchema } from './image-augmentation-config.js';
 import { imageClassifierSchemas } from './image-classifier-config.js';
 import {
@@ -13,7 +14,7 @@ import {
   oneOf,
   type ReportProblem,
 } from './schema.js';
-import { size } from './sizes.js';
+import { LARGEST_SIZE, size } from './sizes.js';
 import { checkBudget, dataName, dataPath, keeping, recipeName, updates } from './training-settings.js';
 
 /** More threads than that are a slip of the pen. */
@@ -36,10 +37,10 @@ export const imageTrainingSchema = object(
           oneOf('held-out', 'published'),
           'held-out',
         ),
-        heldOutShare: field(
-          'Part of the training pictures that choose the checkpoint (held-out), chosen by the seed.',
-          number({ above: 0, below: 1 }),
-          0.05,
+        heldOutEvery: field(
+          'One training picture of so many is held out to choose the checkpoint, always the same ones.',
+          integer({ min: 2, max: LARGEST_SIZE }),
+          20,
         ),
         examples: field('Pictures to train on, chosen by the seed; null: all.', nullable(size()), null),
       }),
@@ -51,6 +52,11 @@ export const imageTrainingSchema = object(
       'Passes through the training pictures, from which maxSteps follows when the data are opened; null: maxSteps is as it stands.',
       nullable(size()),
       null,
+    ),
+    evaluationCropRatio: field(
+      'Part of the short side of a picture that is seen in evaluation; 1 for small pictures at their own size.',
+      number({ above: 0, max: 1 }),
+      PUBLISHED_CROP_RATIO,
     ),
     evaluateExamples: field(
       'Pictures of the validation part used by one evaluation, chosen by the seed; null: all.',

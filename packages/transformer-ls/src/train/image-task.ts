@@ -1,38 +1,17 @@
-/** Training a vision model on batches of augmented pictures. */
+/** Training a vision model on batches of augmented pictures. Shape letters: B pictures, S pixels a side, C classes. */
 import type { ImageTrainingConfig } from '@transformer-ls/formats';
 import { crossEntropy, keep, noGrad, scope, type Tensor, tensor } from '@transformer-ls/torch';
 import { DataError } from '../data/errors.js';
 import type { ImageScores } from '../evaluate/image-scores.js';
+import type { ImageLoader } from '../images/loader/image-loader.js';
 import type { ImageClassifier } from '../models/vision/image-classifier.js';
 import type { JsonObject } from '../run/json.js';
 import { decaysInVision } from './image-decay.js';
 import type { Precision } from './precision.js';
 import type { Evaluation, MicroBatch, TaskState, TrainingTask } from './task.js';
 
-/** Pictures side by side. Shape letters: B pictures, S pixels a side, C classes. */
-export interface ImageBatch {
-  /** (B, 3, S, S), normalised. */
-  readonly pixels: Float32Array;
-  /** (B) */
-  readonly labels: Int32Array;
-  /** Share of each class in each picture, (B, C); null where the labels say all. */
-  readonly targets: Float32Array | null;
-}
-
-/** Where a stream of batches stands; plain JSON. */
-export interface ImageBatchesState {
-  readonly epoch: number;
-  readonly batch: number;
-}
-
 /** A stream of batches, epoch after epoch, that seed and place determine. */
-export interface ImageBatches {
-  readonly batchesPerEpoch: number;
-  /** What it returned before may be written over. */
-  next(): ImageBatch;
-  state(): ImageBatchesState;
-  restore(state: ImageBatchesState): void;
-}
+export type ImageBatches = Pick<ImageLoader, 'batchesPerEpoch' | 'next' | 'state' | 'restore'>;
 
 export interface ImageTaskOptions {
   readonly model: ImageClassifier;

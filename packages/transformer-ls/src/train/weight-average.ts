@@ -1,5 +1,5 @@
 /** A moving average of a model's weights, which often classifies better than the weights themselves. */
-import { keep, type Module, noGrad, operator, scope, type Tensor } from '@transformer-ls/torch';
+import { isFloatingPoint, keep, type Module, noGrad, operator, scope, type Tensor } from '@transformer-ls/torch';
 
 const subtract = operator('aten::_foreach_sub.List');
 const addInPlace = operator('aten::_foreach_add_.List');
@@ -17,7 +17,7 @@ export class WeightAverage {
     private readonly decay: number,
   ) {
     for (const value of model.stateDict().values())
-      if (value.isFloatingPoint && !this.averages.has(value))
+      if (isFloatingPoint(value.dtype) && !this.averages.has(value))
         this.averages.set(value, keep(noGrad(() => value.detach().clone())));
   }
 
