@@ -18,7 +18,7 @@ import { LARGEST_SIZE, size } from './sizes.js';
 import { checkBudget, dataName, dataPath, keeping, recipeName, updates } from './training-settings.js';
 
 /** More threads than that are a slip of the pen. */
-const MOST_LOADER_THREADS = 256;
+const MOST_LOADER_THREADS = 64;
 
 /** One training run of a vision model, complete: with the data and the seed it determines the result. */
 export const imageTrainingSchema = object(
@@ -40,7 +40,7 @@ export const imageTrainingSchema = object(
         heldOutEvery: field(
           'One training picture of so many is held out to choose the checkpoint, always the same ones.',
           integer({ min: 2, max: LARGEST_SIZE }),
-          20,
+          10,
         ),
         examples: field('Pictures to train on, chosen by the seed; null: all.', nullable(size()), null),
       }),
@@ -65,7 +65,7 @@ export const imageTrainingSchema = object(
     ),
     loaderThreads: field(
       'Worker threads that read and change pictures; null: as many as suit the machine.',
-      nullable(integer({ min: 0, max: MOST_LOADER_THREADS })),
+      nullable(integer({ min: 1, max: MOST_LOADER_THREADS })),
       null,
     ),
     ...keeping,

@@ -88,6 +88,7 @@ function onCpu(name: string, model: ImageClassifierConfig): Settings {
     clipNorm: 1,
     maxEpochs: 8,
     evaluationCropRatio: 1,
+    evaluateExamples: 1000,
     evaluateEverySteps: 250,
     checkpointEverySteps: 250,
     seed: 1,
