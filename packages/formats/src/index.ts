@@ -35,8 +35,8 @@ export {
   normalisation,
   normalised,
 } from './image/normalise.js';
-export { type ResizeFilter, type ResizeOptions, resize, type SourceBox } from './image/resize.js';
 export { parseRandAugment, type RandAugmentSettings } from './image/rand-augment-text.js';
+export { type ResizeFilter, type ResizeOptions, resize, type SourceBox } from './image/resize.js';
 export type { RgbImage } from './image/rgb-image.js';
 export { type ImageAugmentationConfig, imageAugmentationSchema } from './image-augmentation-config.js';
 export {
