@@ -92,7 +92,7 @@ class FeedForward extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const inner = this.dropout.forward(this.fc1.forward(x).gelu());
+    const inner = scope(() => this.dropout.forward(this.fc1.forward(x).gelu()));
     return this.dropout.forward(this.fc2.forward(inner));
   }
 }
