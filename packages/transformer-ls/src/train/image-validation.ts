@@ -12,7 +12,7 @@ import type { Precision } from './precision.js';
  */
 export async function scoreImages(
   model: ImageClassifier,
-  loader: ImageLoader,
+  loader: Pick<ImageLoader, 'batchesPerEpoch' | 'nextAsync'>,
   { device, precision }: { readonly device: string; readonly precision: Precision },
 ): Promise<ImageScores> {
   const { channels, imageHeight, imageWidth } = model.config;
