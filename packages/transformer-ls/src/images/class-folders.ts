@@ -8,6 +8,8 @@ export interface LabelledPictures {
   /** Label of each, 0 to classIds - 1. */
   readonly labels: Int32Array;
   readonly classIds: readonly string[];
+  /** The folder that names are seen from, '' for the place itself: so an archive and the folder it unpacks to identify the same. */
+  readonly inside: string;
 }
 
 /** More are in no set; a number from a file must not decide how much memory is taken. */
@@ -44,6 +46,7 @@ export function classFolders(place: string, names: readonly string[], inside: st
     files: Uint32Array.from(files),
     labels: Int32Array.from(folders, (folder) => labels.get(folder)!),
     classIds,
+    inside,
   };
 }
 

@@ -43,6 +43,7 @@ export async function listedLabels(
       );
     }),
     classIds,
+    inside: '',
   };
 }
 

@@ -16,11 +16,12 @@ export async function labelledFiles(
   pictures: LabelledPictures,
   classNames: ReadonlyMap<string, string> = new Map(),
 ): Promise<ImageSet> {
-  const { labels, classIds } = pictures;
+  const { labels, classIds, inside } = pictures;
   const decode = await imageDecoder();
   const hash = createHash('sha256');
+  const prefix = inside === '' ? 0 : inside.length + 1;
   for (const [i, file] of pictures.files.entries())
-    hash.update(`${files.names[file]}\0${files.sizes[file]}\0${labels[i]}\n`);
+    hash.update(`${files.names[file]!.slice(prefix)}\0${files.sizes[file]}\0${labels[i]}\n`);
   const nameOf = (index: number) => `${files.place}: ${files.names[pictures.files[index]!]}`;
   return {
     name,
