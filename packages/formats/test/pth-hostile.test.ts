@@ -165,6 +165,12 @@ describe.each(formats)('%s format', (_, write) => {
     ['a persistent id that is no tuple', `${text('x')}Q`, 'invalid-storage', /received "x"/],
     ['a storage of 2^60 elements', storage('Float', '0', 2n ** 60n), 'invalid-storage', /number of elements/],
     ['fewer than no elements', storage('Float', '0', -1), 'invalid-storage', /number of elements/],
+    [
+      'a key that would break the line',
+      storage('Float', '\n', -1),
+      'invalid-storage',
+      /^storage "\\n": expected/,
+    ],
     ['a storage without a key', storage('Float', 'x'.repeat(65), 1), 'invalid-storage', /known type/],
     [
       'two tensors of one path',

@@ -34,7 +34,7 @@ export interface PthFile {
   readonly tensors: ReadonlyMap<string, PthTensor>;
   /** Paths of unsupported tensors and of objects of unknown classes, with what a message says of them after "received". */
   readonly unreadable: ReadonlyMap<string, string>;
-  /** `module.name` of everything in the pickle that is kept as a name only. */
+  /** `module.name` of everything in the pickle that is kept as a name only, escaped and cut so that it can be shown. */
   readonly unknownGlobals: readonly string[];
   /**
    * The numbers of one tensor of this file, or of the tensor at a path: row by row, little-endian, views gathered. Throws PthError:

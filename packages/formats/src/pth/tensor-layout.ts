@@ -1,6 +1,6 @@
 // Checks of the numbers that make a tensor of a storage: no view may leave its storage, whatever its numbers.
 
-import { shapeText } from '../describe-value.js';
+import { quoted, shapeText } from '../describe-value.js';
 import { checkedByteLength, elementBytes, type SafetensorsDtype } from '../dtypes.js';
 import { describePickle, type PickleValue } from '../pickle-values.js';
 import { PthError } from './pth-error.js';
@@ -17,7 +17,7 @@ export function checkedLayout(
   size: PickleValue | undefined,
   strides: PickleValue | undefined,
 ): TensorLayout {
-  const where = `a tensor of storage ${storage.key}`;
+  const where = `a tensor of storage ${quoted(storage.key)}`;
   const shape = wholeNumbers(size);
   const stride = wholeNumbers(strides);
   if (shape === undefined || stride === undefined || shape.length !== stride.length)

@@ -4,7 +4,7 @@
  *
  * Source: what torch 0.3 to 2.15 write (`torch/_utils.py`, `torch/serialization.py`, `Tensor.__reduce_ex__`).
  */
-import { shapeText } from '../describe-value.js';
+import { quoted, shapeText } from '../describe-value.js';
 import { checkedByteLength, type SafetensorsDtype } from '../dtypes.js';
 import { numpyGlobals } from '../numpy-pickle.js';
 import {
@@ -78,9 +78,9 @@ export abstract class TorchGlobals {
     return this.#storages.values();
   }
 
-  /** `module.name` of what stands in the pickle without being known, in the order of the file. */
+  /** What stands in the pickle without being known, in the order of the file: `module.name`, escaped and cut to be shown. */
   get unknownGlobals(): string[] {
-    return [...this.#unknown.values()].map(({ module, name }) => `${module}.${name}`);
+    return Array.from(this.#unknown.values(), (global) => String(global).slice(1, -1));
   }
 
   readonly findGlobal = (module: string, name: string): PickleGlobal => {
@@ -120,7 +120,9 @@ export abstract class TorchGlobals {
       throw invalidStorage(`expected a storage of a known type, received ${describePickle(type ?? id)}`);
     const { element } = type;
     if (!isWholeNumber(elements) || !Number.isSafeInteger(elements * element.bytes))
-      throw invalidStorage(`${name}: expected a number of elements, received ${describePickle(elements)}`);
+      throw invalidStorage(
+        `${quoted(name)}: expected a number of elements, received ${describePickle(elements)}`,
+      );
     this.checkClaim({ key: name, element, elements });
     const [from, count] = viewOfStorage(name, elements, view);
     const place = `${name} ${element.name} ${from} ${count}`;
@@ -193,7 +195,9 @@ export abstract class TorchGlobals {
     const { name, dtype } = element ?? storage.element;
     if (dtype === null) return new UnsupportedTensor(type, name);
     // Lazily conjugated or negated: the numbers in the file are not those of the tensor.
-    if (marks instanceof PickleDict && marks.size > 0) return new UnsupportedTensor(type, 'lazily negated');
+    const isPlain =
+      marks === undefined || marks === null || (marks instanceof PickleDict && marks.size === 0);
+    if (!isPlain) return new UnsupportedTensor(type, 'lazily negated');
     const layout = checkedLayout(storage, dtype, offset, size, stride);
     this.#count(dtype, layout.shape);
     return new PthTensor(type, storage, layout, requiresGrad === true, false);
@@ -249,7 +253,7 @@ function elementOf(dtype: PickleValue | undefined): ElementType {
   const known =
     dtype instanceof PickleGlobal && dtype.module === 'torch' ? elementTypes.get(dtype.name) : undefined;
   if (known !== undefined) return known;
-  if (dtype instanceof PickleGlobal) return { name: dtype.name, bytes: 1, dtype: null };
+  if (dtype instanceof PickleGlobal) return { name: quoted(dtype.name), bytes: 1, dtype: null };
   throw new PthError('invalid-tensor', `expected the dtype of a tensor, received ${describePickle(dtype)}`);
 }
 
@@ -259,7 +263,7 @@ function viewOfStorage(key: string, elements: number, view: PickleValue | undefi
   const [, from, count] = Array.isArray(view) ? view : [];
   if (!isWholeNumber(from) || !isWholeNumber(count) || from + count > elements)
     throw invalidStorage(
-      `${key}: expected a view inside ${elements} elements, received ${describePickle(view)}`,
+      `${quoted(key)}: expected a view inside ${elements} elements, received ${describePickle(view)}`,
     );
   return [from, count];
 }
