@@ -21,6 +21,12 @@ export {
   type TensorEntry,
   toFloat32,
 } from './dtypes.js';
+export type { RgbImage } from './image/rgb-image.js';
+export {
+  type ImageClassifierConfig,
+  imageClassifierSchemas,
+  isImageClassifier,
+} from './image-classifier-config.js';
 export { type LanguageModelConfig, languageModelSchema } from './language-model-config.js';
 export * from './metrics.js';
 export { NumpyArray, NumpyDtype, numpyGlobals } from './numpy-pickle.js';
@@ -94,3 +100,9 @@ export {
   type TrainingConfig,
   trainingSchema,
 } from './training-config.js';
+export {
+  type VilLsConfig,
+  type VilLsStage,
+  vilLsGrids,
+  vilLsSchema,
+} from './vil-ls-config.js';

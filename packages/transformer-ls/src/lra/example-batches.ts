@@ -4,8 +4,8 @@
  * Shape letters: B examples, L tokens of the longest.
  */
 import { DataError } from '../data/errors.js';
+import { Random, shuffledIndices } from '../data/random.js';
 import { type ExampleReader, type ExampleSet, type Split, splits } from './example-set.js';
-import { Random, shuffledIndices } from './random.js';
 
 /** Sequences side by side: ids (B, L) row by row, 0 behind the end of each. */
 export interface PaddedSequences {

@@ -1,9 +1,10 @@
 /** Examples that are drawn: each by its seed, part and number alone, so that any of them can be drawn anywhere. */
+
+import { Random } from '../data/random.js';
 import { type Split, splits } from './example-set.js';
 import { generateListOps } from './listops.js';
 import { generatePathfinder } from './pathfinder.js';
 import { pathfinderShapes } from './pathfinder-shapes.js';
-import { Random } from './random.js';
 
 export interface GeneratedExample {
   /** One byte a token. */

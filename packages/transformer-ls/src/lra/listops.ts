@@ -5,7 +5,7 @@
  * A token is one byte: 0 to 9 a digit, then the four operators and the closing bracket.
  */
 import { DataError } from '../data/errors.js';
-import type { Random } from './random.js';
+import type { Random } from '../data/random.js';
 
 export const listOpsVocabulary = [...'0123456789', '[MIN', '[MAX', '[MED', '[SM', ']'] as const;
 /** Letters of an unknown word that an error shows. */

@@ -4,6 +4,8 @@
  * A generator of its own with the published sizes and rules: a path goes on from a point a step ahead of its last dash, to one of
  * the free pixels around that point, straight on more often than not. Lengths are in pixels, angles in radians, y runs down.
  */
+
+import type { Random } from '../data/random.js';
 import type { PathfinderShape } from './pathfinder-shapes.js';
 import {
   type Course,
@@ -14,7 +16,6 @@ import {
   type Tables,
   tablesOf,
 } from './pathfinder-tables.js';
-import type { Random } from './random.js';
 
 export interface PathfinderImage {
   /** Grey 0 … 255, row by row. */

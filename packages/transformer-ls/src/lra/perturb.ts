@@ -5,8 +5,9 @@
  * A document is changed first and cut to what the model reads afterwards: insertion pushes its end out, deletion brings more of
  * it in.
  */
+
+import { Random } from '../data/random.js';
 import { type Example, type ExampleReader, type ExampleSet, type Split, splits } from './example-set.js';
-import { Random } from './random.js';
 
 export const perturbationKinds = ['insert', 'delete'] as const;
 export type PerturbationKind = (typeof perturbationKinds)[number];

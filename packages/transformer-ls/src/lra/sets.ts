@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { closestName } from '@transformer-ls/formats';
 import { DataError } from '../data/errors.js';
+import { Random } from '../data/random.js';
 import { cifar10Expects, cifar10Standing, readCifar10 } from './cifar10.js';
 import { cifar10Classes } from './cifar10-pictures.js';
 import { type ExampleSetDescription, type ExampleSetWriter, type Split, splits } from './example-set.js';
@@ -14,7 +15,6 @@ import { fieldsOf, linesOf } from './lines.js';
 import { listOpsVocabulary, parseListOps, withoutBrackets } from './listops.js';
 import { HARD_PATHFINDER, pathfinderFolder, picturesOfFolder } from './pathfinder-folder.js';
 import type { pathfinderShapes } from './pathfinder-shapes.js';
-import { Random } from './random.js';
 import { pairsOfIds, pairsOfTable, readDocuments } from './retrieval.js';
 import { type Review, reviewsOfArchive, reviewsOfFolder, reviewsOfTable } from './reviews.js';
 

@@ -10,7 +10,7 @@ import {
 import { heatMap, LEVELS, levelOf, scaleTop } from '../../src/charts/heat.js';
 import { tokenFlow } from '../../src/charts/token-flow.js';
 import { byteLabels, isSubstitute } from '../../src/charts/token-labels.js';
-import { Random } from '../../src/lra/random.js';
+import { Random } from '../../src/data/random.js';
 import type { HeadWeights, Matrix } from '../../src/models/sequence-classifier/attention-weights.js';
 import { checkXml, outsidePlaces } from './check-svg.js';
 

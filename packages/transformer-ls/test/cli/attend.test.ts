@@ -6,8 +6,8 @@ import { type ClassifierConfig, safetensorsChunks } from '@transformer-ls/format
 import { type Module, manualSeed } from '@transformer-ls/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pictureFormat } from '../../src/cli/picture-file.js';
+import { Random } from '../../src/data/random.js';
 import { generateListOps, listOpsVocabulary } from '../../src/lra/listops.js';
-import { Random } from '../../src/lra/random.js';
 import { createLanguageModel } from '../../src/models/language-model/create.js';
 import { preset } from '../../src/models/language-model/presets.js';
 import { SequenceClassifier } from '../../src/models/sequence-classifier/model.js';

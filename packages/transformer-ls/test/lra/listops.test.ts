@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Random } from '../../src/data/random.js';
 import { fieldsOf, linesOf } from '../../src/lra/lines.js';
 import {
   evaluateListOps,
@@ -13,7 +14,6 @@ import {
   publishedShape,
   withoutBrackets,
 } from '../../src/lra/listops.js';
-import { Random } from '../../src/lra/random.js';
 
 const shared = fileURLToPath(new URL('../../../../../shared/data/listops', import.meta.url));
 const words = (tokens: Uint8Array) => Array.from(tokens, (token) => listOpsVocabulary[token]).join(' ');

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Random } from '../../src/data/random.js';
 import { readIdx } from '../../src/lra/idx.js';
 import { generatePathfinder } from '../../src/lra/pathfinder.js';
 import { pathfinderShapes } from '../../src/lra/pathfinder-shapes.js';
 import { discStamp } from '../../src/lra/pathfinder-stamps.js';
-import { Random } from '../../src/lra/random.js';
 import { reduced } from '../../src/lra/resample.js';
 
 const shared = fileURLToPath(new URL('../../../../../shared/data/pathfinder32', import.meta.url));

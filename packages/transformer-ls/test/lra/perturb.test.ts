@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Random } from '../../src/data/random.js';
 import {
   deleteTokens,
   insertTokens,
@@ -7,7 +8,6 @@ import {
   perturbationKinds,
   tokensInUse,
 } from '../../src/lra/perturb.js';
-import { Random } from '../../src/lra/random.js';
 import { scratchFolder } from '../data/scratch-folder.js';
 import { writeSmallSet } from './small-runs.js';
 

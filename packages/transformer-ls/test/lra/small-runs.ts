@@ -5,9 +5,9 @@ import {
   parseConfig,
 } from '@transformer-ls/formats';
 import { setNumThreads } from '@transformer-ls/torch';
+import { Random } from '../../src/data/random.js';
 import { type ExampleSet, ExampleSetWriter, splits } from '../../src/lra/example-set.js';
 import { generateListOps, withoutBrackets } from '../../src/lra/listops.js';
-import { Random } from '../../src/lra/random.js';
 import { setDefinition } from '../../src/lra/sets.js';
 import { openTraining } from '../../src/train/training.js';
 

@@ -5,8 +5,8 @@ import {
 } from '@transformer-ls/formats';
 import { manualSeed } from '@transformer-ls/torch';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { Random } from '../../src/data/random.js';
 import { type ExampleSet, ExampleSetWriter, type Split, splits } from '../../src/lra/example-set.js';
-import { Random } from '../../src/lra/random.js';
 import { SequenceClassifier } from '../../src/models/sequence-classifier/model.js';
 import { createRun, resumeRun } from '../../src/run/run-folder.js';
 import { ClassificationTask } from '../../src/train/classification-task.js';

@@ -1,4 +1,4 @@
-/** Random numbers for generated data: the same on every machine, and independent for every example. */
+/** Random numbers for data: the same on every machine, and independent for every example. */
 
 /** xoshiro128** (Blackman and Vigna 2018), seeded by mixing any number of integers. */
 export class Random {
