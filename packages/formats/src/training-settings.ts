@@ -38,7 +38,11 @@ const scheduleSchema = object(
       'Course of the learning rate after warm-up; vision-cosine is that of the published vision models.',
       oneOf('constant', 'cosine', 'one-cycle', 'vision-cosine'),
     ),
-    warmupSteps: field('Steps of linear rise to the peak; vision-cosine has warmupFraction.', sizeOrZero(), 0),
+    warmupSteps: field(
+      'Steps of linear rise to the peak; vision-cosine has warmupFraction.',
+      sizeOrZero(),
+      0,
+    ),
     warmupFraction: field(
       'Part of the run in which vision-cosine rises to the peak.',
       number({ min: 0, max: 1 }),
@@ -57,7 +61,9 @@ const scheduleSchema = object(
   },
   (schedule, report) => {
     const isVision = schedule.name === 'vision-cosine';
-    const others = isVision ? (['warmupSteps'] as const) : (['warmupFraction', 'initialLearningRateFraction'] as const);
+    const others = isVision
+      ? (['warmupSteps'] as const)
+      : (['warmupFraction', 'initialLearningRateFraction'] as const);
     for (const key of others)
       if (schedule[key] !== 0)
         report(key, `expected 0 for the schedule ${schedule.name}, received ${schedule[key]}`);

@@ -38,7 +38,9 @@ describe('of a vision model', () => {
     const config = smallImageConfig();
     expect(configKeys(config)).toEqual(expect.arrayContaining(['model.stages', 'augmentation.scale.min']));
     for (const key of configKeys(config)) {
-      const value = key.split('.').reduce((at: unknown, part) => (at as Record<string, unknown>)[part], config);
+      const value = key
+        .split('.')
+        .reduce((at: unknown, part) => (at as Record<string, unknown>)[part], config);
       expect(withOverrides(config, { [key]: value }), key).toEqual(config);
     }
   });
