@@ -10,6 +10,13 @@ export {
 } from './classifier-config.js';
 export * from './closest-name.js';
 export {
+  type CvtLsConfig,
+  type CvtLsStage,
+  cvtEmbeddingPadding,
+  cvtLsGrids,
+  cvtLsSchema,
+} from './cvt-ls-config.js';
+export {
   asTypedArray,
   elementBytes,
   fromFloat32,
