@@ -79,7 +79,7 @@ export async function openImageData({
     return {
       train,
       valid,
-      validationIs: parts.isHeldOut ? 'held out of them' : valid.set.name,
+      validationIs: parts.isHeldOut ? 'held out of the training part' : valid.set.name,
       close: async () => {
         await train.set.close();
         await valid.set.close();

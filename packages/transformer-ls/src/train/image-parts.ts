@@ -46,12 +46,12 @@ export async function imageParts(
       for (const { message } of [...batches.problems, ...validation.problems]) reported.add(message);
       return scores;
     };
-    const { name, fingerprint, classes } = data.train.set;
+    const { fingerprint, classes } = data.train.set;
     const task = new ImageTask({ model, config, batches, fingerprint, validate, precision });
     return {
       config,
       task,
-      data: { name, sha256: fingerprint, caution: '' },
+      data: { name: config.data.name, sha256: fingerprint, caution: '' },
       companions: new Map([['classes.txt', `${classes.join('\n')}\n`]]),
       close,
     };
@@ -102,7 +102,7 @@ function completed(
   const classes = train.set.classIds.length;
   if (!classesFromData && classes !== model.classes)
     throw new ConfigError([
-      `model.classes: expected ${classes}, the classes of ${train.set.name}, received ${model.classes}`,
+      `model.classes: expected ${classes}, the classes of ${config.data.name}, received ${model.classes}`,
     ]);
   const maxSteps =
     maxEpochs === null

@@ -69,7 +69,7 @@ describe('of a vision model', () => {
     expect(notes).toEqual([
       {
         key: 'model.stages',
-        line: 'full attention in all 2 stages: without window, projection and DualLN; positions as before',
+        line: 'full attention in all 2 stages: without window, projection and DualLN; relative biases, where there are any, span the whole grid',
       },
     ]);
     expect(() => attentionOverrides(config, 'ful')).toThrow(

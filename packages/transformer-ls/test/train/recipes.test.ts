@@ -67,6 +67,10 @@ describe('recipes', () => {
       'vision/vil-ls-medium',
       'vision/vil-ls-base',
       'vision/vil-ls-medium-384',
+      'vision/cvt-ls-13',
+      'vision/cvt-ls-17',
+      'vision/cvt-ls-21',
+      'vision/cvt-ls-21s',
       'vision/cifar10-cpu',
       'vision/tiny-imagenet-cpu',
     ]);
