@@ -11,6 +11,7 @@ import { writeJson } from '../run/json.js';
 import { readRunFigures } from '../run/run-figures.js';
 import { CONFIG_NAME, readRunConfig } from '../run/run-folder.js';
 import { formatPercent, formatValue } from '../text/numbers.js';
+import { completedLike } from '../train/image-settings.js';
 import type { TrainingRequest } from '../train/training.js';
 import { exitCodes, UsageError } from './errors.js';
 import { trainAndTest } from './train-and-test.js';
@@ -64,10 +65,10 @@ function requestOf(
 
 /** A run that an earlier call began is continued, if it is the same run. */
 async function begunOrNew(request: NewRun): Promise<TrainingRequest> {
-  const { folder, config, data } = request;
+  const { folder, config, data, classesFromData = false } = request;
   if (!existsSync(join(folder, CONFIG_NAME))) return request;
   const begun = parseConfig(trainingSchema, await readRunConfig(folder), join(folder, CONFIG_NAME));
-  const key = firstDifference(begun, config);
+  const key = firstDifference(begun, completedLike(begun, config, classesFromData));
   if (key !== undefined)
     throw new UsageError(
       `${folder} holds a run with another ${key}; choose another --out, or give the same flags to go on`,
