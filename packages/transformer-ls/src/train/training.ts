@@ -68,7 +68,7 @@ export async function openTraining(request: TrainingRequest, observer: TrainingO
     });
     return closingOnError(parts, async () => {
       const { config } = parts;
-      if (config.initialWeights !== null) await loadInitialWeights(parts.task.model, config.initialWeights);
+      await startFromWeights(parts, observer);
       const folder = await createRun(request.folder, asJson(config), folderOptions(config, observer));
       for (const [name, text] of parts.companions) await folder.writeText(name, text);
       return assemble(parts, folder, observer);
@@ -106,8 +106,7 @@ async function resumeWith(
   try {
     for (const skipped of folder.skipped)
       observer.message(`passed over a damaged checkpoint: ${skipped.path}: ${skipped.reason}`);
-    if (folder.newest === undefined && config.initialWeights !== null)
-      await loadInitialWeights(parts.task.model, config.initialWeights);
+    if (folder.newest === undefined) await startFromWeights(parts, observer);
     const training = assemble(parts, folder, observer);
     if (folder.newest !== undefined) await restoreTrainer(training.trainer, folder.newest);
     if (Object.keys(overrides).length > 0) await folder.writeText(CONFIG_NAME, writeJson(asJson(config)));
@@ -128,6 +127,13 @@ async function closingOnError<T>({ close }: OpenParts, action: () => Promise<T>)
     await close();
     throw error;
   }
+}
+
+/** A vision model may be one that knew other classes. */
+async function startFromWeights({ config, task }: OpenParts, { message }: TrainingObserver): Promise<void> {
+  const { initialWeights, kind } = config;
+  if (initialWeights === null) return;
+  await loadInitialWeights(task.model, initialWeights, kind === 'image-training' ? message : undefined);
 }
 
 function partsOptions({ prepare, message }: TrainingObserver) {
