@@ -148,7 +148,7 @@ function partLines({
 }: PartReport): string[] {
   const { least, most } = picturesOfClass;
   const each = least === most ? formatInteger(least) : `${formatInteger(least)} to ${formatInteger(most)}`;
-  const summary = `${formatInteger(pictures)} pictures of ${formatInteger(classesWithPictures)} classes, ${each} a class`;
+  const summary = `${counted(pictures, 'picture', 'pictures')} of ${counted(classesWithPictures, 'class', 'classes')}, ${each} a class`;
   const lines = [row(part, `${summary}, from ${origin(from)}`)];
   if (check === undefined) return lines;
   const size = `${spreadText(check.width)} x ${spreadText(check.height)} pixels`;
@@ -163,6 +163,10 @@ function partLines({
     ...shown.map(({ problem }) => row('', `bad: ${problem}`)),
     ...(more > 0 ? [row('', `and ${formatInteger(more)} more`)] : []),
   ];
+}
+
+function counted(count: number, one: string, many: string): string {
+  return `${formatInteger(count)} ${count === 1 ? one : many}`;
 }
 
 function row(name: string, value: string): string {

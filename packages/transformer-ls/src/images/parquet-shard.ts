@@ -5,7 +5,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import zlib from 'node:zlib';
 import type { FileMetaData, SchemaElement } from 'hyparquet';
-import { DataError, fileError, messageOf, oneLine } from '../data/errors.js';
+import { DataError, fileError, messageOf, oneLine, systemErrorCode } from '../data/errors.js';
 import { columnValues, type PageTools, type ParquetValue, type ValueColumn } from './parquet-values.js';
 import { MOST_PICTURES } from './picture-files.js';
 
@@ -120,7 +120,11 @@ async function withFile<T>(path: string, work: (file: FileHandle, size: number) 
   try {
     return await work(file, (await file.stat()).size);
   } catch (error) {
-    throw new DataError(`${path}: ${oneLine(messageOf(error))}`, { cause: error });
+    // hyparquet stumbles over what it does not expect, in its own words.
+    const isKnown = error instanceof DataError || systemErrorCode(error) !== undefined;
+    throw new DataError(`${path}: ${isKnown ? '' : 'is damaged: '}${oneLine(messageOf(error))}`, {
+      cause: error,
+    });
   } finally {
     await file.close();
   }
