@@ -2,7 +2,8 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { checkImages, type ImageCheck, type Spread } from '../images/check-images.js';
-import { findImages, type ImagePart, imageParts } from '../images/find-source.js';
+import { findImages } from '../images/find-source.js';
+import { type ImagePart, imageParts } from '../images/image-parts.js';
 import type { ImageSet } from '../images/image-set.js';
 import { HELD_OUT } from '../images/part-source.js';
 import { type ImageSource, openImageSet } from '../images/sources.js';

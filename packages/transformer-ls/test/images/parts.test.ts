@@ -68,6 +68,16 @@ describe('what a place holds', () => {
     expect((await openImageSet(test)).classes).toEqual(['tench, Tinca', 'goldfish']);
   });
 
+  it('folders of classes beside texts that are no lists', async () => {
+    const root = placed({
+      ...pictures('pets/train/a/1.png', 'pets/val/a/2.png'),
+      'pets.txt': 'Pictures of pets.\n',
+      'pets/train.txt': 'train/a/1.png\n',
+    });
+    const place = join(root, 'pets');
+    expect(await contents(await findImageSource(place, 'train'), place)).toEqual(['/train: a/1.png a']);
+  });
+
   it('Tiny ImageNet as published', async () => {
     const root = placed({
       ...pictures(
@@ -147,8 +157,8 @@ describe('what a place holds', () => {
     ],
     [
       'two lists',
-      { ...pictures('val/1.png', 'train/a/1.png'), 'val.txt': '1.png a', 'val_map.txt': '1.png a' },
-      /val: expected one list of labels, found .*val\.txt and .*val_map\.txt$/,
+      { ...pictures('val/1.png', 'train/a/1.png'), 'val/labels.tsv': 'x', 'val_map.txt': 'x' },
+      /val: expected one list of labels, found .*val\/labels\.tsv and .*val_map\.txt$/,
     ],
     [
       'two archives',
