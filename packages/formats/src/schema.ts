@@ -133,6 +133,19 @@ export function nullable<T>(schema: Schema<T>): Schema<T | null> {
   return { expected, check };
 }
 
+/** A list of at least `min` and at most `max` items, each as the schema says. */
+export function list<T>(item: Schema<T>, { min, max }: { min: number; max: number }): Schema<readonly T[]> {
+  const expected = `a list of ${min} to ${max} items`;
+  const check = (value: unknown, path: string, problems: string[]): readonly T[] | undefined => {
+    if (!Array.isArray(value) || value.length < min || value.length > max)
+      return reject(path, expected, value, problems);
+    const before = problems.length;
+    const checked = value.map((one, index) => item.check(one, `${path}[${index}]`, problems));
+    return problems.length > before ? undefined : (checked as T[]); // no problem: every item was checked
+  };
+  return { expected, check };
+}
+
 /** One of several kinds of object, told apart by their member `kind`. */
 export function byKind<const Kinds extends Readonly<Record<string, ObjectSchema<Fields>>>>(
   kinds: Kinds,

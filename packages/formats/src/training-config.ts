@@ -1,6 +1,7 @@
 // The configuration of a training run, of either kind of model.
 
 import { classifierSchema } from './classifier-config.js';
+import { imageClassifierSchemas } from './image-classifier-config.js';
 import { languageModelSchema } from './language-model-config.js';
 import {
   boolean,
@@ -165,10 +166,11 @@ export const classifierTrainingSchema = object(
   },
 );
 
-/** A model of either kind; `kind` tells which. */
+/** A model of any kind; `kind` tells which. */
 export const modelSchema = byKind({
   'language-model': languageModelSchema,
   'sequence-classifier': classifierSchema,
+  ...imageClassifierSchemas,
 });
 
 /** A run of either kind; `kind` tells which. */

@@ -10,6 +10,7 @@ const embeddingOp = operator('aten::embedding');
 const layerNormOp = operator('aten::layer_norm');
 const dropoutOp = operator('aten::dropout');
 const crossEntropyOp = operator('aten::cross_entropy_loss');
+const conv2dOp = operator('aten::conv2d');
 const whereOp = operator('aten::where.self');
 
 /** Joined along a dimension that exists. */
@@ -69,4 +70,23 @@ export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntro
 /** a where condition is true, else b. */
 export function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
   return whereOp(condition, a, b);
+}
+
+export interface ConvolutionOptions {
+  /** Default 1. */
+  stride?: number;
+  /** Zeros around the map. Default 0. */
+  padding?: number;
+  /** Default 1. */
+  groups?: number;
+}
+
+/** Input (B, in, height, width), weight (out, in / groups, kernel height, kernel width), bias (out). */
+export function conv2d(
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  { stride = 1, padding = 0, groups = 1 }: ConvolutionOptions = {},
+): Tensor {
+  return conv2dOp(input, weight, bias, [stride, stride], [padding, padding], [1, 1], groups);
 }

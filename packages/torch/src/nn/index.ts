@@ -6,6 +6,8 @@ export {
   checkpointSequence,
 } from './checkpoint.js';
 export { type Layer, ModuleList, Sequential } from './containers.js';
+export { Conv2d, type Conv2dOptions } from './conv2d.js';
+export { DropPath, type DropPathOptions } from './drop-path.js';
 export { Dropout, type DropoutOptions } from './dropout.js';
 export { Embedding, type EmbeddingOptions } from './embedding.js';
 export * as init from './init.js';

@@ -1,13 +1,15 @@
-/** One softmax over the long-range and the short-term scores together (spec 3.2 step 10). */
+/** Softmaxes of attention scores. Half-precision scores go through float32, as the published code does. */
 import type { Tensor } from '@transformer-ls/torch';
 import { cat } from '@transformer-ls/torch';
 
-/** Splits softmax([a | b]) back into the two parts. Half-precision scores go through float32, as the published code does. */
+/** One softmax over the long-range and the short-term scores together (spec 3.2 step 10): that of [a | b], split into the two parts. */
 export function jointSoftmax(a: Tensor, b: Tensor): [Tensor, Tensor] {
   const widths = [a.size(-1), b.size(-1)];
-  const scores = cat([a, b], -1);
-  const weights = isHalf(scores) ? scores.softmax(-1, 'float32').to(scores.dtype) : scores.softmax(-1);
-  return weights.split(widths, -1) as [Tensor, Tensor];
+  return softmaxOver(cat([a, b], -1), -1).split(widths, -1) as [Tensor, Tensor];
+}
+
+export function softmaxOver(scores: Tensor, dim: number): Tensor {
+  return isHalf(scores) ? scores.softmax(dim, 'float32').to(scores.dtype) : scores.softmax(dim);
 }
 
 function isHalf(x: Tensor): boolean {

@@ -3,7 +3,8 @@ import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import { type AugmentationName, augmentationNames } from '../images/augment/presets.js';
 import { checkImages, type ImageCheck, type Spread } from '../images/check-images.js';
-import { findImages, type ImagePart, imageParts } from '../images/find-source.js';
+import { findImages } from '../images/find-source.js';
+import { type ImagePart, imageParts } from '../images/image-parts.js';
 import type { ImageSet } from '../images/image-set.js';
 import { HELD_OUT } from '../images/part-source.js';
 import { type ImageSource, openImageSet } from '../images/sources.js';
@@ -171,7 +172,7 @@ function partLines({
 }: PartReport): string[] {
   const { least, most } = picturesOfClass;
   const each = least === most ? formatInteger(least) : `${formatInteger(least)} to ${formatInteger(most)}`;
-  const summary = `${formatInteger(pictures)} pictures of ${formatInteger(classesWithPictures)} classes, ${each} a class`;
+  const summary = `${counted(pictures, 'picture', 'pictures')} of ${counted(classesWithPictures, 'class', 'classes')}, ${each} a class`;
   const lines = [row(part, `${summary}, from ${origin(from)}`)];
   if (check === undefined) return lines;
   const size = `${spreadText(check.width)} x ${spreadText(check.height)} pixels`;
@@ -186,6 +187,10 @@ function partLines({
     ...shown.map(({ problem }) => row('', `bad: ${problem}`)),
     ...(more > 0 ? [row('', `and ${formatInteger(more)} more`)] : []),
   ];
+}
+
+function counted(count: number, one: string, many: string): string {
+  return `${formatInteger(count)} ${count === 1 ? one : many}`;
 }
 
 function row(name: string, value: string): string {

@@ -3,7 +3,13 @@ import { type ClassifierConfig, classifierSchema, parseConfig } from '@transform
 import { crossEntropy, scope, type Tensor, tensor } from '@transformer-ls/torch';
 import { BidirectionalAttention } from '../attention/bidirectional.js';
 import { SequenceClassifier } from '../models/sequence-classifier/model.js';
-import { backpropagate, compareParameterDigests, compareParameterGradients, leaf } from './case-parts.js';
+import {
+  backpropagate,
+  compareParameterDigests,
+  compareParameterGradients,
+  leaf,
+  withoutEmpty,
+} from './case-parts.js';
 import { type CaseResult, Comparison } from './comparison.js';
 import { type GoldenFile, goldenTensor, numberSetting, requiredTensor, tensorsUnder } from './golden-file.js';
 import { cotangentValues, fillParameters, unit } from './hash-rule.js';
@@ -86,11 +92,6 @@ function poolingOf({ config }: GoldenFile): ClassifierConfig['pooling'] {
 /** The published "off" is -1. */
 function sizeOrNull(size: number): number | null {
   return size > 0 ? size : null;
-}
-
-/** A rank of 0 leaves projections of 0 rows in the published state, which have nothing to load. */
-function withoutEmpty(state: Map<string, Tensor>): Map<string, Tensor> {
-  return new Map([...state].filter(([, value]) => value.numel > 0));
 }
 
 const documentsOf = (file: GoldenFile) => (file.family === 'lra_model_dual' ? [0, 1] : [0]);

@@ -65,3 +65,8 @@ export function compareParameterGradients(comparison: Comparison, file: GoldenFi
     dispose(gradient);
   }
 }
+
+/** A rank of 0, or no global tokens, leave tensors of 0 rows in the published state, which have nothing to load. */
+export function withoutEmpty(state: Map<string, Tensor>): Map<string, Tensor> {
+  return new Map([...state].filter(([, value]) => value.numel > 0));
+}

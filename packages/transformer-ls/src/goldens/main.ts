@@ -8,7 +8,6 @@ Runs golden files (outputs and gradients of the published code) through this pro
 example: npm run goldens -- ../shared/goldens`;
 
 function line(result: CaseResult): string {
-  if (result.status === 'not supported yet') return `${result.name}: not supported yet`;
   if (Number.isNaN(result.tolerance)) return `${result.name}: fail: ${result.problems.join('; ')}`;
   const figures = `outputs ${exponential(result.outputError)}, gradients ${exponential(result.gradientError)}`;
   const problems = result.problems.map((problem) => `\n    ${problem}`).join('');

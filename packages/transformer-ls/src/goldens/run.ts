@@ -5,16 +5,17 @@ import { runBidirectionalCase, runClassifierCase } from './bidirectional-cases.j
 import { runAttentionCase, runLanguageModelCase } from './causal-cases.js';
 import type { CaseResult } from './comparison.js';
 import { type GoldenFile, readGoldenFile } from './golden-file.js';
+import { runGridAttentionCase, runVisionModelCase } from './vision-cases.js';
 
-/** What runs each family; a family that is known but has no runner is reported as not supported yet. */
-const RUNNERS: Record<string, ((file: GoldenFile) => CaseResult) | null> = {
+/** What runs each family. */
+const RUNNERS: Record<string, (file: GoldenFile) => CaseResult> = {
   ar_attention: runAttentionCase,
   lm: runLanguageModelCase,
   bi_attention: runBidirectionalCase,
   lra_model: runClassifierCase,
   lra_model_dual: runClassifierCase,
-  im_attention: null,
-  msvit: null,
+  im_attention: runGridAttentionCase,
+  msvit: runVisionModelCase,
 };
 
 /** The golden files that a list of files and folders stands for, folders one level deep. @throws Error where one does not exist */
@@ -34,22 +35,20 @@ export function runGolden(path: string): CaseResult {
     const file = readGoldenFile(path);
     const runner = RUNNERS[file.family];
     if (runner === undefined) throw new Error(`unknown family ${file.family}`);
-    if (runner === null) return outcome(path, 'not supported yet', []);
     return runner(file);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return outcome(path, 'fail', [message.replaceAll('\n', ' ')]);
+    return failure(path, message.replaceAll('\n', ' '));
   }
 }
 
-function outcome(path: string, status: CaseResult['status'], problems: string[]): CaseResult {
-  const name = basename(path, '.safetensors');
+function failure(path: string, problem: string): CaseResult {
   return {
-    name,
-    status,
+    name: basename(path, '.safetensors'),
+    status: 'fail',
     outputError: Number.NaN,
     gradientError: Number.NaN,
     tolerance: Number.NaN,
-    problems,
+    problems: [problem],
   };
 }

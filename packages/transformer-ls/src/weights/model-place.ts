@@ -7,6 +7,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import {
   type ClassifierConfig,
   closestName,
+  type ImageClassifierConfig,
   type LanguageModelConfig,
   modelSchema,
   openSafetensors,
@@ -31,7 +32,7 @@ export const WEIGHTS_NAME = 'model.safetensors';
 export const CONFIG_KEY = 'model';
 const LARGEST_TEXT = 16 * 1024 * 1024;
 
-export type ModelConfig = LanguageModelConfig | ClassifierConfig;
+export type ModelConfig = LanguageModelConfig | ClassifierConfig | ImageClassifierConfig;
 
 /** Where the weights of a model lie and what is known of them. */
 export interface ModelPlace {

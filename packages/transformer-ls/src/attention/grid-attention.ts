@@ -1,0 +1,292 @@
+/**
+ * Long-short attention on a grid, composed from plain operators (spec 4.1): a segment's queries see a square of keys around the
+ * segment, R vectors per head that the whole grid is compressed to, and C global tokens, under one softmax.
+ *
+ * Shape letters: B batch, D width, N heads, H = D/N, T tokens of the grid, C global tokens, R rank, W window, G segments,
+ * S = W² queries of a segment, Y keys that it sees.
+ */
+import {
+  ArgumentError,
+  cat,
+  dropout,
+  init,
+  LayerNorm,
+  Linear,
+  Module,
+  scope,
+  type Tensor,
+  zeros,
+} from '@transformer-ls/torch';
+import { mergeRows, splitRows } from './grid-heads.js';
+import {
+  type Grid,
+  type GridTiling,
+  gridTiling,
+  isRagged,
+  keysAround,
+  offGridScores,
+  surplusQueries,
+  tileGrid,
+  untileGrid,
+} from './grid-windows.js';
+import { jointSoftmax, softmaxOver } from './joint-softmax.js';
+import { biasesOf, windowBiasIndex } from './relative-bias.js';
+
+export interface GridAttentionConfig {
+  readonly modelDim: number;
+  readonly heads: number;
+  /** 0: no window. */
+  readonly windowSize: number;
+  /** 0: the grid is not compressed. */
+  readonly projectionRank: number;
+  readonly globalTokens: number;
+  /** Whether window scores get a learned bias by displacement. */
+  readonly relativeBias: boolean;
+  /** Factor of the queries; null: 1/sqrt(H). */
+  readonly scoreScale: number | null;
+  readonly attentionDropout: number;
+  /** reference: square grids of whole windows, at most one global token, the published bias table. */
+  readonly mode: 'consistent' | 'reference';
+}
+
+/** Weights of one forward pass, before dropout; those of a token over window, slots and global tokens sum to 1. */
+export interface ObservedGridWeights {
+  readonly grid: Grid;
+  /** Of each token over the square around its segment, (B, N, G, S, Y), 0 off the grid; null: no window. */
+  readonly window: { readonly weights: Tensor; readonly tiling: GridTiling } | null;
+  /** Of each token over the R slots and then the C global tokens, (B, N, G, S, R + C), or (B, N, T, R + C) without a window; null: neither. */
+  readonly shared: Tensor | null;
+  /** Of each slot over the tokens that it is made of, (B, N, R, T); null: no slots. */
+  readonly projection: Tensor | null;
+  /** Of each global token over the global tokens, (B, N, C, C), and over the results of the tokens in the order of the segments, (B, N, C, G * S). */
+  readonly global: { readonly toGlobal: Tensor; readonly toTokens: Tensor } | null;
+}
+
+/** Is called in the forward pass; the tensors are freed soon after, so that what is wanted must be copied at once. */
+export type GridWeightsObserver = (weights: ObservedGridWeights) => void;
+
+/** LayerNorms of keys and values: as published not those of the rest of the model (quirk 15). */
+const NORM_EPSILON = { reference: 1e-5, consistent: 1e-6 };
+
+/** What the queries, keys and values come from, and what becomes of the result, is for each model to say. */
+export abstract class GridAttention extends Module {
+  observer: GridWeightsObserver | null = null;
+  /** D → N*R logits of the weights by which the grid is compressed; absent where the rank is 0. */
+  protected readonly to_dynamic_projection: Linear | null;
+  /** Norm of the compressed keys and values. */
+  protected readonly dual_ln_dp: LayerNorm;
+  /** Norm of all keys and values, before they are seen or compressed. */
+  protected readonly dual_ln_full: LayerNorm;
+  /** (entries, N) */
+  protected readonly local_relative_position_bias_table: Tensor | null;
+  /** (S, Y) int64 */
+  private readonly relative_position_index: Tensor | null;
+
+  constructor(readonly config: GridAttentionConfig) {
+    super();
+    const { modelDim: D, heads: N, projectionRank: R, windowSize: W, relativeBias, mode } = config;
+    const epsilon = NORM_EPSILON[mode];
+    this.to_dynamic_projection =
+      R > 0 ? this.child('to_dynamic_projection', new Linear({ inFeatures: D, outFeatures: N * R })) : null;
+    this.dual_ln_dp = this.child('dual_ln_dp', new LayerNorm({ dim: D, epsilon }));
+    this.dual_ln_full = this.child('dual_ln_full', new LayerNorm({ dim: D, epsilon }));
+    if (!relativeBias || W === 0) {
+      this.local_relative_position_bias_table = null;
+      this.relative_position_index = null;
+      return;
+    }
+    const { index, entries } = windowBiasIndex(W, mode);
+    const table = init.truncNormal_(zeros([entries, N]), 0, 0.02);
+    this.local_relative_position_bias_table = this.parameter('local_relative_position_bias_table', table);
+    // The published files hold it, and colliding as it is, it is part of the model.
+    this.relative_position_index = this.buffer('relative_position_index', index, {
+      persistent: mode === 'reference',
+    });
+  }
+
+  /**
+   * What attention works on, of projected queries, keys and values (B, C + T, D) with the global tokens first: queries scaled, keys and
+   * values normalised. To be called in a scope of its own, which frees what it is made from.
+   */
+  protected prepared(query: Tensor, key: Tensor, value: Tensor): PreparedTokens {
+    return {
+      query: query.mul(this.scale()),
+      keys: this.dual_ln_full.forward(key),
+      values: this.dual_ln_full.forward(value),
+    };
+  }
+
+  /**
+   * @param input (B, C + T, D), what the compression is computed from
+   * @returns (B, C + T, D)
+   * @throws ArgumentError where the grid is none of this mode
+   */
+  protected attend({ query, keys, values }: PreparedTokens, input: Tensor, grid: Grid): Tensor {
+    const { heads: N, globalTokens: C, windowSize: W } = this.config;
+    this.checkGrid(grid, query);
+    const tiling = W === 0 ? null : gridTiling(grid, W);
+    const projection = scope(() => this.projection(onGrid(input, C)));
+    const shared = scope(() => this.sharedKeys(projection, keys, values));
+    const weights = scope(() => this.weights(onGrid(query, C), shared, onGrid(keys, C), tiling));
+    const tokens = scope(() => this.results(weights, shared, onGrid(values, C), tiling)); // (B, N, G, S, H)
+    const global = C === 0 ? null : scope(() => this.globalWeights(query, keys, tokens, tiling));
+    this.observer?.({
+      grid,
+      window: weights.short === null || tiling === null ? null : { weights: weights.short, tiling },
+      shared: weights.long,
+      projection,
+      global,
+    });
+    const result = tiling === null ? mergeRows(tokens.squeeze(2)) : untileGrid(tokens, tiling); // (B, T, D)
+    if (global === null) return result;
+    const own = splitRows(values.narrow(1, 0, C), N); // (B, N, C, H)
+    const first = global.toGlobal.matmul(own).add(global.toTokens.matmul(tokens.flatten(2, 3)));
+    return cat([mergeRows(first), result], 1);
+  }
+
+  private scale(): number {
+    const { modelDim, heads, scoreScale } = this.config;
+    return scoreScale ?? 1 / Math.sqrt(modelDim / heads);
+  }
+
+  private checkGrid({ rows, columns }: Grid, { shape }: Tensor): void {
+    const { globalTokens: C, windowSize: W, mode } = this.config;
+    if (shape[1] !== C + rows * columns)
+      throw new ArgumentError(
+        `expected ${C} + ${rows} * ${columns} tokens (global ones first), received ${shape[1]}`,
+      );
+    if (mode === 'consistent') return;
+    if (rows !== columns || (W > 0 && rows % W !== 0))
+      throw new ArgumentError(
+        `expected a square grid of whole windows of ${W} in reference mode, received ${rows} x ${columns}`,
+      );
+    if (C > 1) throw new ArgumentError(`expected at most 1 global token in reference mode, received ${C}`);
+  }
+
+  /** Weights (B, N, R, T) by which the grid is compressed; null where the rank is 0. */
+  private projection(tokens: Tensor): Tensor | null {
+    if (this.to_dynamic_projection === null) return null;
+    return splitRows(softmaxOver(this.to_dynamic_projection.forward(tokens), 1), this.config.heads).transpose(
+      -1,
+      -2,
+    );
+  }
+
+  /** Keys and values that all tokens see: R slots, normalised once more, then the C global tokens. */
+  private sharedKeys(projection: Tensor | null, keys: Tensor, values: Tensor): SharedKeys | null {
+    const { heads: N, globalTokens: C } = this.config;
+    const of = (all: Tensor): Tensor | null => {
+      const slots =
+        projection === null
+          ? []
+          : [this.dual_ln_dp.forward(mergeRows(projection.matmul(splitRows(onGrid(all, C), N))))];
+      const parts = C === 0 ? slots : [...slots, all.narrow(1, 0, C)];
+      if (parts.length === 0) return null;
+      return splitRows(parts.length === 1 ? parts[0]! : cat(parts, 1), N).contiguous();
+    };
+    const [sharedKeys, sharedValues] = [of(keys), of(values)];
+    return sharedKeys === null || sharedValues === null ? null : { keys: sharedKeys, values: sharedValues };
+  }
+
+  private queriesOf(tokens: Tensor, tiling: GridTiling | null): Tensor {
+    const { heads: N } = this.config;
+    return tiling === null ? splitRows(tokens, N).contiguous().unsqueeze(2) : tileGrid(tokens, N, tiling);
+  }
+
+  /** One softmax over what each token sees. */
+  private weights(
+    query: Tensor,
+    shared: SharedKeys | null,
+    keys: Tensor,
+    tiling: GridTiling | null,
+  ): GridWeights {
+    const queries = this.queriesOf(query, tiling); // (B, N, G, S, H)
+    const toShared = shared === null ? null : withShared(queries, shared.keys.transpose(-1, -2));
+    if (tiling === null) return { long: softmaxOver(toShared as Tensor, -1), short: null };
+    const toWindow = scope(() => {
+      const around = keysAround(keys, this.config.heads, tiling);
+      return queries.matmul(around.transpose(-1, -2)).add(this.windowBias(tiling, queries));
+    });
+    if (toShared === null) return { long: null, short: softmaxOver(toWindow, -1) };
+    const [long, short] = jointSoftmax(toShared, toWindow);
+    return { long, short };
+  }
+
+  /** What is added to window scores: the bias by displacement, and -infinity off the grid. (N or 1, G, S or 1, Y). */
+  private windowBias(tiling: GridTiling, like: Tensor): Tensor {
+    const outside = offGridScores(tiling, like);
+    const table = this.local_relative_position_bias_table;
+    if (table === null || this.relative_position_index === null) return outside;
+    return biasesOf(table, this.relative_position_index).to(like.dtype).unsqueeze(1).add(outside);
+  }
+
+  /** What each token takes, (B, N, G, S, H). */
+  private results(
+    { long, short }: GridWeights,
+    shared: SharedKeys | null,
+    values: Tensor,
+    tiling: GridTiling | null,
+  ): Tensor {
+    const fromShared = long === null || shared === null ? null : withShared(this.drop(long), shared.values);
+    if (short === null || tiling === null) return fromShared as Tensor;
+    const fromWindow = this.drop(short).matmul(keysAround(values, this.config.heads, tiling));
+    return fromShared === null ? fromWindow : fromWindow.add(fromShared);
+  }
+
+  /** Global tokens see one another, and the *results* of the tokens as their keys and values (spec 4.1 step 7). */
+  private globalWeights(
+    query: Tensor,
+    keys: Tensor,
+    tokens: Tensor,
+    tiling: GridTiling | null,
+  ): { toGlobal: Tensor; toTokens: Tensor } {
+    const { heads: N, globalTokens: C } = this.config;
+    const own = splitRows(query.narrow(1, 0, C), N).contiguous(); // (B, N, C, H)
+    const toGlobal = own.matmul(splitRows(keys.narrow(1, 0, C), N).transpose(-1, -2));
+    const toAll = own.matmul(tokens.flatten(2, 3).transpose(-1, -2)); // (B, N, C, G * S)
+    const toTokens =
+      tiling !== null && isRagged(tiling)
+        ? toAll.maskedFill(surplusQueries(tiling, toAll.device), Number.NEGATIVE_INFINITY)
+        : toAll;
+    const [first, second] = jointSoftmax(toGlobal, toTokens);
+    return { toGlobal: first, toTokens: second };
+  }
+
+  private drop(weights: Tensor): Tensor {
+    return dropout(weights, this.config.attentionDropout, this.training);
+  }
+}
+
+/** (B, C + T, D) each, global tokens first. */
+export interface PreparedTokens {
+  readonly query: Tensor;
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** (B, N, R + C, H) each. */
+interface SharedKeys {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+interface GridWeights {
+  /** (B, N, G, S, R + C) */
+  readonly long: Tensor | null;
+  /** (B, N, G, S, Y) */
+  readonly short: Tensor | null;
+}
+
+/** The tokens of the grid, without the global ones before them: (B, C + T, X) → (B, T, X). */
+function onGrid(x: Tensor, globalTokens: number): Tensor {
+  return globalTokens === 0 ? x : x.narrow(1, globalTokens, x.size(1) - globalTokens);
+}
+
+/** (B, N, G, S, X) times (B, N, X, Z) that all segments share, as one product a head: (B, N, G, S, Z). */
+function withShared(x: Tensor, shared: Tensor): Tensor {
+  const [B, N, G, S, X] = x.shape as [number, number, number, number, number];
+  return x
+    .reshape([B, N, G * S, X])
+    .matmul(shared)
+    .reshape([B, N, G, S, shared.size(-1)]);
+}

@@ -1,0 +1,217 @@
+/**
+ * ViL-LS, the published multi-stage vision model (spec 4.5), under the published parameter names.
+ *
+ * Shape letters: B batch, D width, T tokens of a grid, C global tokens.
+ */
+import { type VilLsConfig, type VilLsStage, vilLsGrids } from '@transformer-ls/formats';
+import {
+  ArgumentError,
+  Dropout,
+  DropPath,
+  init,
+  LayerNorm,
+  Linear,
+  Module,
+  scope,
+  type Tensor,
+} from '@transformer-ls/torch';
+import type { Grid } from '../../attention/grid-windows.js';
+import { FullSpatialAttention, LongShortSpatialAttention } from '../../attention/spatial.js';
+import { NORM_EPSILON, PatchEmbedding } from './patch-embedding.js';
+
+/** x + drop_path(attention(norm(x))). */
+class AttentionBlock extends Module {
+  readonly attn: LongShortSpatialAttention | FullSpatialAttention;
+  private readonly norm: LayerNorm;
+  private readonly dropPath: DropPath;
+
+  constructor(stage: VilLsStage, grid: Grid, config: VilLsConfig, dropPath: number) {
+    super();
+    this.norm = this.child('norm', new LayerNorm({ dim: stage.modelDim, epsilon: NORM_EPSILON }));
+    this.attn = this.child('attn', createAttention(stage, grid, config));
+    this.dropPath = this.child('drop_path', new DropPath({ p: dropPath }));
+  }
+
+  forward(x: Tensor, grid: Grid): Tensor {
+    return x.add(this.dropPath.forward(this.attn.forward(this.norm.forward(x), grid)));
+  }
+}
+
+function createAttention(
+  stage: VilLsStage,
+  grid: Grid,
+  config: VilLsConfig,
+): LongShortSpatialAttention | FullSpatialAttention {
+  const { modelDim, heads, globalTokens, positions, windowSize, projectionRank } = stage;
+  const { scoreScale, queryKeyValueBiases, attentionDropout, dropout, mode } = config;
+  const relative = positions === 'relative';
+  const common = {
+    modelDim,
+    heads,
+    globalTokens,
+    scoreScale,
+    queryKeyValueBiases,
+    attentionDropout,
+    dropout,
+    mode,
+  };
+  return stage.attention === 'full'
+    ? new FullSpatialAttention({ ...common, biasGrid: relative ? grid : null })
+    : new LongShortSpatialAttention({ ...common, windowSize, projectionRank, relativeBias: relative });
+}
+
+/** x + drop_path(mlp(norm(x))). */
+class FeedForwardBlock extends Module {
+  private readonly norm: LayerNorm;
+  private readonly mlp: FeedForward;
+  private readonly dropPath: DropPath;
+
+  constructor(modelDim: number, { innerRatio, dropout }: VilLsConfig, dropPath: number) {
+    super();
+    this.norm = this.child('norm', new LayerNorm({ dim: modelDim, epsilon: NORM_EPSILON }));
+    this.mlp = this.child('mlp', new FeedForward(modelDim, Math.floor(modelDim * innerRatio), dropout));
+    this.dropPath = this.child('drop_path', new DropPath({ p: dropPath }));
+  }
+
+  forward(x: Tensor): Tensor {
+    return x.add(this.dropPath.forward(this.mlp.forward(this.norm.forward(x))));
+  }
+}
+
+/** Linear, GELU, dropout, Linear, dropout. (…, D) → (…, D). */
+class FeedForward extends Module {
+  private readonly fc1: Linear;
+  private readonly fc2: Linear;
+  private readonly dropout: Dropout;
+
+  constructor(modelDim: number, innerDim: number, dropout: number) {
+    super();
+    this.fc1 = this.child('fc1', new Linear({ inFeatures: modelDim, outFeatures: innerDim }));
+    this.fc2 = this.child('fc2', new Linear({ inFeatures: innerDim, outFeatures: modelDim }));
+    this.dropout = this.child('drop', new Dropout({ p: dropout }));
+  }
+
+  forward(x: Tensor): Tensor {
+    const inner = scope(() => this.dropout.forward(this.fc1.forward(x).gelu()));
+    return this.dropout.forward(this.fc2.forward(inner));
+  }
+}
+
+/** Patches become tokens, blocks work on them; places in the published sequence are names: 0, then attention and MLP in turn. */
+class Stage extends Module {
+  readonly attentions: readonly (LongShortSpatialAttention | FullSpatialAttention)[];
+  private readonly embedding: PatchEmbedding;
+  private readonly blocks: readonly (readonly [AttentionBlock, FeedForwardBlock])[];
+
+  constructor(
+    inChannels: number,
+    private readonly stage: VilLsStage,
+    private readonly grid: Grid,
+    config: VilLsConfig,
+    dropPaths: readonly number[],
+  ) {
+    super();
+    this.embedding = this.child('0', new PatchEmbedding({ inChannels, stage, grid, config }));
+    this.blocks = dropPaths.map((dropPath, i) => [
+      this.child(String(2 * i + 1), new AttentionBlock(stage, grid, config, dropPath)),
+      this.child(String(2 * i + 2), new FeedForwardBlock(stage.modelDim, config, dropPath)),
+    ]);
+    this.attentions = this.blocks.map(([{ attn }]) => attn);
+  }
+
+  /** Map (B, rows, columns, channels of the stage before) → tokens (B, C + T, D). */
+  forward(map: Tensor): Tensor {
+    let x = this.embedding.forward(map);
+    for (const [attention, feedForward] of this.blocks) {
+      const before = x;
+      x = scope(() => feedForward.forward(attention.forward(before, this.grid)));
+    }
+    return x;
+  }
+
+  /** Tokens → the map that the next stage cuts into patches; the global tokens are left behind (spec 4.5). */
+  toMap(tokens: Tensor): Tensor {
+    const { rows, columns } = this.grid;
+    const { globalTokens: C, modelDim: D } = this.stage;
+    return tokens.narrow(1, C, rows * columns).reshape([tokens.size(0), rows, columns, D]);
+  }
+}
+
+export class VilLs extends Module {
+  private readonly stages: readonly Stage[];
+  private readonly norm: LayerNorm;
+  private readonly head: Linear;
+
+  constructor(readonly config: VilLsConfig) {
+    super();
+    const grids = vilLsGrids(config);
+    const dropPaths = risingDropPaths(config);
+    this.stages = config.stages.map((stage, i) => {
+      const inChannels = config.stages[i - 1]?.modelDim ?? config.channels;
+      return this.child(`layer${i + 1}`, new Stage(inChannels, stage, grids[i]!, config, dropPaths[i]!));
+    });
+    const dim = config.stages.at(-1)!.modelDim;
+    this.norm = this.child('norm', new LayerNorm({ dim, epsilon: NORM_EPSILON }));
+    this.head = this.child('head', new Linear({ inFeatures: dim, outFeatures: config.classes }));
+    for (const module of this.namedModules().values()) if (module instanceof Linear) initialise(module);
+  }
+
+  /** The attention of every block, by stage. */
+  get attentions(): readonly (readonly (LongShortSpatialAttention | FullSpatialAttention)[])[] {
+    return this.stages.map(({ attentions }) => attentions);
+  }
+
+  /**
+   * @param images (B, channels, imageHeight, imageWidth), normalised
+   * @returns logits (B, classes)
+   * @throws ArgumentError for images of another size
+   */
+  forward(images: Tensor): Tensor {
+    return this.head.forward(this.features(images));
+  }
+
+  /** One vector for each image, (B, D of the last stage): what the head reads. */
+  features(images: Tensor): Tensor {
+    this.checkImages(images);
+    const { pooling, mode, stages } = this.config;
+    const last = this.norm.forward(this.tokens(images));
+    if (pooling === 'global-token') return last.select(1, 0);
+    // As published the mean counts the global tokens too.
+    const C = mode === 'reference' ? 0 : stages.at(-1)!.globalTokens;
+    return last.narrow(1, C, last.size(1) - C).mean(1);
+  }
+
+  private tokens(images: Tensor): Tensor {
+    let map = images.permute([0, 2, 3, 1]);
+    let tokens = map;
+    for (const stage of this.stages) {
+      tokens = stage.forward(map);
+      map = stage.toMap(tokens);
+    }
+    return tokens;
+  }
+
+  private checkImages({ shape, ndim }: Tensor): void {
+    const { channels, imageHeight, imageWidth } = this.config;
+    const expected = [channels, imageHeight, imageWidth];
+    if (ndim !== 4 || String(shape.slice(1)) !== String(expected))
+      throw new ArgumentError(
+        `expected images of shape (batch, ${expected.join(', ')}), received (${shape.join(', ')})`,
+      );
+  }
+}
+
+/** Skipping rises evenly from the first block of all to the last; by stage. */
+function risingDropPaths({ stages, dropPath }: VilLsConfig): number[][] {
+  const total = stages.reduce((sum, { layers }) => sum + layers, 0);
+  let block = 0;
+  return stages.map(({ layers }) =>
+    Array.from({ length: layers }, () => (total === 1 ? 0 : (dropPath * block++) / (total - 1))),
+  );
+}
+
+/** As published: truncated at ±2, which is a hundred times the deviation. */
+function initialise({ weight, bias }: Linear): void {
+  init.truncNormal_(weight, 0, 0.02);
+  if (bias !== null) init.zeros_(bias);
+}

@@ -1,0 +1,22 @@
+/** What every model that gives an image one of several classes offers, and how one is made from its configuration. */
+import type { ImageClassifierConfig } from '@transformer-ls/formats';
+import type { Module, Tensor } from '@transformer-ls/torch';
+import { VilLs } from '../vil-ls/model.js';
+
+/** Shape letters: B batch. */
+export interface ImageClassifier extends Module {
+  readonly config: ImageClassifierConfig;
+  /**
+   * @param images (B, channels, imageHeight, imageWidth), normalised
+   * @returns logits (B, classes)
+   * @throws ArgumentError for images of another size
+   */
+  forward(images: Tensor): Tensor;
+  /** What the head reads: one vector for each image, (B, width). */
+  features(images: Tensor): Tensor;
+}
+
+/** With random weights, in training mode. */
+export function createImageClassifier(config: ImageClassifierConfig): ImageClassifier {
+  return new VilLs(config);
+}
