@@ -43,7 +43,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: async () => (await import('./import.js')).importCommand(),
   },
   inspect: {
-    summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',
+    summary: 'show what a run, checkpoint, weight file, PyTorch file, dictionary or metrics file holds',
     load: async () => (await import('./inspect.js')).inspectCommand(),
   },
   images: {
