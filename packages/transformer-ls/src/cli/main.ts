@@ -19,7 +19,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: async () => (await import('./train.js')).trainCommand(),
   },
   evaluate: {
-    summary: 'bits per character beside gzip and xz, or accuracy, on held-out data',
+    summary: 'bits per character beside gzip and xz, or accuracy, on held-out text or pictures',
     load: async () => (await import('./evaluate.js')).evaluateCommand(),
   },
   generate: {
