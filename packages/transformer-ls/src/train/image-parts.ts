@@ -1,13 +1,14 @@
 /** Pictures, model and task of a vision model's run. */
 import { availableParallelism } from 'node:os';
 import type { ImageTrainingConfig } from '@transformer-ls/formats';
+import { scoreImages } from '../evaluate/images.js';
 import { ImageLoader } from '../images/loader/image-loader.js';
 import { createImageClassifier } from '../models/vision/image-classifier.js';
 import { formatInteger } from '../text/numbers.js';
+import { CLASSES_NAME, classNamesText } from '../weights/class-names.js';
 import { type ImageData, openImageData } from './image-data.js';
 import { completed } from './image-settings.js';
 import { ImageTask } from './image-task.js';
-import { scoreImages } from './image-validation.js';
 import type { Parts, PartsOptions } from './parts.js';
 import type { Precision } from './precision.js';
 
@@ -26,7 +27,7 @@ export async function imageParts(
   try {
     const batches = trainingLoader(asked, data);
     loaders.push(batches);
-    const { classes, fingerprint } = data.train.set;
+    const { classes, classIds, fingerprint } = data.train.set;
     const found = { classes: classes.length, batchesPerEpoch: batches.batchesPerEpoch };
     const config = completed(asked, found, classesFromData);
     say(described(config, data));
@@ -35,6 +36,7 @@ export async function imageParts(
     const model = createImageClassifier(config.model);
     const { device } = config;
     model.to({ device });
+    const named = classIds.map((id, label) => ({ id, name: classes[label]! }));
     const sayProblems = problemTeller(loaders, say);
     const validate = async () => {
       const scores = await scoreImages(model, validation, { device, precision });
@@ -45,7 +47,7 @@ export async function imageParts(
       config,
       task: new ImageTask({ model, config, batches, fingerprint, validate, precision }),
       data: { name: config.data.name, sha256: fingerprint, caution: '' },
-      companions: new Map([['classes.txt', `${classes.join('\n')}\n`]]),
+      companions: new Map([[CLASSES_NAME, classNamesText(named)]]),
       close,
     };
   } catch (error) {
