@@ -20,6 +20,22 @@ export {
   type TensorEntry,
   toFloat32,
 } from './dtypes.js';
+export { crop, type PixelArea } from './image/crop.js';
+export {
+  type EvaluationView,
+  evaluationView,
+  PUBLISHED_CROP_RATIO,
+  shortSideTo,
+} from './image/evaluation-view.js';
+export {
+  type ColourStatistics,
+  IMAGENET_MEAN,
+  IMAGENET_STD,
+  type Normalisation,
+  normalisation,
+  normalised,
+} from './image/normalise.js';
+export { type ResizeFilter, type ResizeOptions, resize, type SourceBox } from './image/resize.js';
 export type { RgbImage } from './image/rgb-image.js';
 export {
   type ImageClassifierConfig,

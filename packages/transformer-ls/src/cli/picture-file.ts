@@ -1,5 +1,6 @@
 /** Pictures as files: SVG as it is, PNG through the optional package sharp. */
 import { extname } from 'node:path';
+import { loadSharp } from '../images/load-sharp.js';
 import { replaceFile } from '../run/durable.js';
 import { nodeFileSystem } from '../run/file-system.js';
 import { UsageError } from './errors.js';
@@ -25,8 +26,8 @@ export async function pictureFormat(path: string): Promise<PictureFormat> {
 }
 
 async function pngFormat(path: string): Promise<PictureFormat> {
-  const { default: sharp } = await import('sharp').catch(() => {
-    throw new UsageError(`${path}: a .png needs the package sharp (npm install sharp); a .svg needs nothing`);
+  const sharp = await loadSharp('.png files').catch((error) => {
+    throw new UsageError(`${path}: ${error.message}; a .svg needs nothing`);
   });
   return async (svg) => {
     const image = sharp(new TextEncoder().encode(svg), {

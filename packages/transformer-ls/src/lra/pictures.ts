@@ -1,5 +1,6 @@
 /** Decoding PNG and JPEG, with `sharp` where it is installed: only the sets that are read from pictures need it. */
 import { DataError, messageOf, oneLine } from '../data/errors.js';
+import { loadSharp } from '../images/load-sharp.js';
 
 export interface PictureShape {
   readonly width: number;
@@ -16,11 +17,7 @@ export type DecodePicture = (bytes: Uint8Array, shape: PictureShape, name: strin
  * have to turn colours into grey. @throws DataError where `sharp` is not installed
  */
 export async function pictureDecoder(): Promise<DecodePicture> {
-  const { default: sharp } = await import('sharp').catch((error) => {
-    throw new DataError(
-      `pictures need the package sharp, which is not installed: run npm install sharp (${oneLine(messageOf(error))})`,
-    );
-  });
+  const sharp = await loadSharp('pictures');
   return async (bytes, { width, height, channels }, name) => {
     try {
       const picture = sharp(bytes, { failOn: 'warning', limitInputPixels: width * height });
