@@ -7,89 +7,40 @@
  * One child process per variant; they take turns, one step each per round, so that a busy moment of the machine meets all.
  * Losses and gradient norms of all variants are compared before any number is reported. See benches/README.md.
  */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { buildRoot, readStamp, stampPath } from '../packages/torch/scripts/toolchain.mjs';
+import { ourVariants, pythonVariant, Worker, wholeNumber } from './side-by-side.workers.mjs';
 import { CASES } from './training-step.cases.mjs';
 import { compareLosses, describeCase } from './training-step.report.mjs';
 
 const WARM_UP_STEPS = 2;
 const SEGMENTS = 8;
-const nearby = (file) => fileURLToPath(new URL(file, import.meta.url));
 
 // ---- what is compared ------------------------------------------------------------------------------------------
 
-/** One of ours for each libtorch that a bridge is built for. */
-function ourVariants() {
-  const keys = readdirSync(buildRoot).filter((name) => name.startsWith('torch-'));
-  const stamps = keys.map((key) => readStamp(stampPath(key))).filter((stamp) => stamp !== null);
-  return stamps.map(({ libtorch }) => ({
-    name: `ours, libtorch ${libtorch.version} (${libtorch.python === null ? libtorch.origin : "Python's"})`,
-    ours: true,
-    command: [process.execPath, nearby('training-step.worker.mjs')],
-    env: libtorch.python === null ? { LIBTORCH: libtorch.root } : { TORCH_PYTHON: libtorch.python },
-    job: { kind: 'load-weights' },
-  }));
-}
-
-/** Waits passively like ours: where other programs run, PyTorch's default of spinning threads is several times slower. */
-function pythonVariant(python, name, job) {
-  return {
-    name,
-    ours: false,
-    command: [python, nearby('pytorch/training-step.py')],
-    env: { OMP_WAIT_POLICY: 'PASSIVE' },
-    job,
-  };
-}
-
 function variantsOf({ kind, mode }, { python, clone, compile }) {
-  const variants = ourVariants();
+  const variants = ourVariants('training-step.worker.mjs', { kind: 'load-weights' });
   if (variants.length === 0) throw new Error('training-step: no bridge is built; run: npm run setup');
   if (!python) return variants;
+  const program = 'pytorch/training-step.py';
   const composed = { kind: 'composed', compile: false };
   if (kind === 'language-model') {
-    variants.push(pythonVariant(python, 'PyTorch, composed', composed));
+    variants.push(pythonVariant(python, program, 'PyTorch, composed', composed));
     if (compile)
       variants.push(
-        pythonVariant(python, 'PyTorch, composed, torch.compile', { ...composed, compile: true }),
+        pythonVariant(python, program, 'PyTorch, composed, torch.compile', { ...composed, compile: true }),
       );
   }
   if (clone && mode === 'reference')
-    variants.push(pythonVariant(python, 'PyTorch, published', { kind: 'published', compile: false, clone }));
+    variants.push(
+      pythonVariant(python, program, 'PyTorch, published', { kind: 'published', compile: false, clone }),
+    );
   return variants;
 }
 
-// ---- child processes -------------------------------------------------------------------------------------------
-
-class Worker {
-  constructor(variant) {
-    this.variant = variant;
-    const [file, ...args] = variant.command;
-    const { LIBTORCH: _folder, TORCH_PYTHON: _python, ...inherited } = process.env;
-    this.child = spawn(file, args, {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...inherited, ...variant.env },
-    });
-    this.answers = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
-  }
-
-  async ask(message) {
-    this.child.stdin.write(`${JSON.stringify(message)}\n`);
-    const { value, done } = await this.answers.next();
-    if (done) throw new Error(`training-step: ${this.variant.name} ended before it answered`);
-    return JSON.parse(value);
-  }
-
-  end() {
-    this.child.stdin.end();
-  }
-}
+// ---- data ------------------------------------------------------------------------------------------------------
 
 /** What every side reads, int64: (lanes, segments*T + 1) ids, or for a classifier (steps*B, L + 1), each row's label last. */
 function writeData(path, job) {
@@ -205,12 +156,6 @@ function readSettings() {
     compile: values.compile,
     out: values.out,
   };
-}
-
-function wholeNumber(flag, text) {
-  if (!/^[1-9]\d{0,3}$/.test(text))
-    throw new Error(`${flag}: expected a whole number from 1, received ${text}`);
-  return Number(text);
 }
 
 async function main() {

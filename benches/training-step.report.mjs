@@ -1,13 +1,8 @@
 /** What benches/training-step.mjs says about its measurements. */
+import { median } from './side-by-side.workers.mjs';
 
 /** A loss or norm of another variant may differ by rounding only; a few steps of AdamW make the differences grow. */
 const TOLERANCE = 1e-3;
-
-const sorted = (values) => [...values].sort((x, y) => x - y);
-const median = (values) => {
-  const [low, high] = [Math.ceil(values.length / 2) - 1, Math.floor(values.length / 2)];
-  return (sorted(values)[low] + sorted(values)[high]) / 2;
-};
 
 /** @throws Error where a variant computed something else than the first one */
 export function compareLosses({ name, rows }) {

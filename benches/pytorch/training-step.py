@@ -2,7 +2,6 @@
 
 import json
 import resource
-import struct
 import sys
 import time
 from pathlib import Path
@@ -13,29 +12,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from composed import ConsistentModel, ReferenceModel  # noqa: E402
 from published import PublishedModel  # noqa: E402
 from published_classifier import PublishedClassifier  # noqa: E402
-
-
-def read_safetensors(path):
-    raw = bytearray(Path(path).read_bytes())
-    (length,) = struct.unpack("<Q", raw[:8])
-    header = json.loads(raw[8 : 8 + length])
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        flat = torch.frombuffer(raw, dtype=torch.float32, offset=begin, count=(end - begin) // 4)
-        tensors[name] = flat.view(entry["shape"]).clone()
-    return tensors
+from safetensors_file import read_safetensors, status_mib  # noqa: E402
 
 
 def read_ids(path, batch):
     return torch.frombuffer(bytearray(Path(path).read_bytes()), dtype=torch.int64).view(batch, -1)
-
-
-def status_mib(field):
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) / 1024
-    raise SystemExit(f"training-step.py: no {field} in /proc/self/status")
 
 
 def make_model(kind, job):

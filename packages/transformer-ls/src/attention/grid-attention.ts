@@ -13,6 +13,7 @@ import {
   LayerNorm,
   Linear,
   Module,
+  scope,
   type Tensor,
   zeros,
 } from '@transformer-ls/torch';
@@ -44,6 +45,8 @@ export interface GridAttentionConfig {
   /** Factor of the queries; null: 1/sqrt(H). */
   readonly scoreScale: number | null;
   readonly attentionDropout: number;
+  /** Added to the variances in the norms of keys and values. Default: 1e-6; as published 1e-5 in reference mode (quirk 15). */
+  readonly normEpsilon?: number;
   /** reference: square grids of whole windows, at most one global token, the published bias table. */
   readonly mode: 'consistent' | 'reference';
 }
@@ -64,7 +67,6 @@ export interface ObservedGridWeights {
 /** Is called in the forward pass; the tensors are freed soon after, so that what is wanted must be copied at once. */
 export type GridWeightsObserver = (weights: ObservedGridWeights) => void;
 
-/** LayerNorms of keys and values: as published not those of the rest of the model (quirk 15). */
 const NORM_EPSILON = { reference: 1e-5, consistent: 1e-6 };
 
 /** What the queries, keys and values come from, and what becomes of the result, is for each model to say. */
@@ -84,7 +86,7 @@ export abstract class GridAttention extends Module {
   constructor(readonly config: GridAttentionConfig) {
     super();
     const { modelDim: D, heads: N, projectionRank: R, windowSize: W, relativeBias, mode } = config;
-    const epsilon = NORM_EPSILON[mode];
+    const epsilon = config.normEpsilon ?? NORM_EPSILON[mode];
     this.to_dynamic_projection =
       R > 0 ? this.child('to_dynamic_projection', new Linear({ inFeatures: D, outFeatures: N * R })) : null;
     this.dual_ln_dp = this.child('dual_ln_dp', new LayerNorm({ dim: D, epsilon }));
@@ -104,26 +106,31 @@ export abstract class GridAttention extends Module {
   }
 
   /**
-   * @param query (B, C + T, D), global tokens first, as are `key` and `value`: projected, neither scaled nor normalised
+   * What attention works on, of projected queries, keys and values (B, C + T, D) with the global tokens first: queries scaled, keys and
+   * values normalised. To be called in a scope of its own, which frees what it is made from.
+   */
+  protected prepared(query: Tensor, key: Tensor, value: Tensor): PreparedTokens {
+    return {
+      query: query.mul(this.scale()),
+      keys: this.dual_ln_full.forward(key),
+      values: this.dual_ln_full.forward(value),
+    };
+  }
+
+  /**
    * @param input (B, C + T, D), what the compression is computed from
    * @returns (B, C + T, D)
    * @throws ArgumentError where the grid is none of this mode
    */
-  protected attend(query: Tensor, key: Tensor, value: Tensor, input: Tensor, grid: Grid): Tensor {
+  protected attend({ query, keys, values }: PreparedTokens, input: Tensor, grid: Grid): Tensor {
     const { heads: N, globalTokens: C, windowSize: W } = this.config;
     this.checkGrid(grid, query);
-    const T = grid.rows * grid.columns;
     const tiling = W === 0 ? null : gridTiling(grid, W);
-    const scaled = query.mul(this.scale());
-    const [keys, values] = [this.dual_ln_full.forward(key), this.dual_ln_full.forward(value)];
-    const projection = this.projection(onGrid(input, C));
-    const shared = this.sharedKeys(projection, keys, values);
-
-    const queries = this.queriesOf(onGrid(scaled, C), tiling); // (B, N, G, S, H)
-    const weights = this.weights(queries, shared, onGrid(keys, C), tiling);
-    const tokens = this.results(weights, shared, onGrid(values, C), tiling); // (B, N, G, S, H)
-    const result = tiling === null ? mergeRows(tokens.squeeze(2)) : untileGrid(tokens, tiling); // (B, T, D)
-    const global = C === 0 ? null : this.globalWeights(scaled, keys, tokens, tiling);
+    const projection = scope(() => this.projection(onGrid(input, C)));
+    const shared = scope(() => this.sharedKeys(projection, keys, values));
+    const weights = scope(() => this.weights(onGrid(query, C), shared, onGrid(keys, C), tiling));
+    const tokens = scope(() => this.results(weights, shared, onGrid(values, C), tiling)); // (B, N, G, S, H)
+    const global = C === 0 ? null : scope(() => this.globalWeights(query, keys, tokens, tiling));
     this.observer?.({
       grid,
       window: weights.short === null || tiling === null ? null : { weights: weights.short, tiling },
@@ -131,11 +138,11 @@ export abstract class GridAttention extends Module {
       projection,
       global,
     });
+    const result = tiling === null ? mergeRows(tokens.squeeze(2)) : untileGrid(tokens, tiling); // (B, T, D)
     if (global === null) return result;
     const own = splitRows(values.narrow(1, 0, C), N); // (B, N, C, H)
-    const rows = tokens.reshape([tokens.size(0), N, -1, tokens.size(-1)]);
-    const first = global.toGlobal.matmul(own).add(global.toTokens.matmul(rows));
-    return cat([mergeRows(first), result], 1).reshape([query.size(0), C + T, query.size(2)]);
+    const first = global.toGlobal.matmul(own).add(global.toTokens.matmul(tokens.flatten(2, 3)));
+    return cat([mergeRows(first), result], 1);
   }
 
   private scale(): number {
@@ -189,15 +196,18 @@ export abstract class GridAttention extends Module {
 
   /** One softmax over what each token sees. */
   private weights(
-    queries: Tensor,
+    query: Tensor,
     shared: SharedKeys | null,
     keys: Tensor,
     tiling: GridTiling | null,
   ): GridWeights {
+    const queries = this.queriesOf(query, tiling); // (B, N, G, S, H)
     const toShared = shared === null ? null : withShared(queries, shared.keys.transpose(-1, -2));
     if (tiling === null) return { long: softmaxOver(toShared as Tensor, -1), short: null };
-    const around = keysAround(keys, this.config.heads, tiling);
-    const toWindow = queries.matmul(around.transpose(-1, -2)).add(this.windowBias(tiling, queries));
+    const toWindow = scope(() => {
+      const around = keysAround(keys, this.config.heads, tiling);
+      return queries.matmul(around.transpose(-1, -2)).add(this.windowBias(tiling, queries));
+    });
     if (toShared === null) return { long: null, short: softmaxOver(toWindow, -1) };
     const [long, short] = jointSoftmax(toShared, toWindow);
     return { long, short };
@@ -234,8 +244,7 @@ export abstract class GridAttention extends Module {
     const { heads: N, globalTokens: C } = this.config;
     const own = splitRows(query.narrow(1, 0, C), N).contiguous(); // (B, N, C, H)
     const toGlobal = own.matmul(splitRows(keys.narrow(1, 0, C), N).transpose(-1, -2));
-    const rows = tokens.reshape([tokens.size(0), N, -1, tokens.size(-1)]);
-    const toAll = own.matmul(rows.transpose(-1, -2)); // (B, N, C, G * S)
+    const toAll = own.matmul(tokens.flatten(2, 3).transpose(-1, -2)); // (B, N, C, G * S)
     const toTokens =
       tiling !== null && isRagged(tiling)
         ? toAll.maskedFill(surplusQueries(tiling, toAll.device), Number.NEGATIVE_INFINITY)
@@ -247,6 +256,13 @@ export abstract class GridAttention extends Module {
   private drop(weights: Tensor): Tensor {
     return dropout(weights, this.config.attentionDropout, this.training);
   }
+}
+
+/** (B, C + T, D) each, global tokens first. */
+export interface PreparedTokens {
+  readonly query: Tensor;
+  readonly keys: Tensor;
+  readonly values: Tensor;
 }
 
 /** (B, N, R + C, H) each. */

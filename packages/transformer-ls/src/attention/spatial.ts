@@ -12,6 +12,7 @@ import {
   Linear,
   linear,
   Module,
+  scope,
   type Tensor,
   zeros,
 } from '@transformer-ls/torch';
@@ -50,8 +51,9 @@ export class LongShortSpatialAttention extends GridAttention implements SpatialA
   }
 
   forward(x: Tensor, grid: Grid): Tensor {
-    const [query, key, value] = threeProjections(x, this.qkv);
-    return this.projDrop.forward(this.proj.forward(this.attend(query, key, value, x, grid)));
+    const tokens = scope(() => this.prepared(...threeProjections(x, this.qkv)));
+    const attended = scope(() => this.attend(tokens, x, grid));
+    return this.projDrop.forward(this.proj.forward(attended));
   }
 }
 
@@ -111,21 +113,20 @@ export class FullSpatialAttention extends Module implements SpatialAttention {
 
   forward(x: Tensor, grid: Grid): Tensor {
     this.checkGrid(x, grid);
+    const attended = scope(() => this.attend(x, grid));
+    return this.projDrop.forward(this.proj.forward(attended));
+  }
+
+  private attend(x: Tensor, grid: Grid): Tensor {
     const { modelDim, heads: N, scoreScale, attentionDropout } = this.config;
-    const [query, key, value] = threeProjections(x, this.qkv).map((one) => splitRows(one, N)) as [
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    const scaled = query.mul(scoreScale ?? 1 / Math.sqrt(modelDim / N)); // (B, N, C + T, H)
-    const scores = scaled.matmul(key.transpose(-1, -2));
-    const weights = softmaxOver(
-      this.biases === null ? scores : scores.add(this.bias(this.biases, scores)),
-      -1,
-    );
+    const scale = scoreScale ?? 1 / Math.sqrt(modelDim / N);
+    const [query, key, value] = threeProjections(x, this.qkv);
+    const weights = scope(() => {
+      const scores = splitRows(query.mul(scale), N).matmul(splitRows(key, N).transpose(-1, -2));
+      return softmaxOver(this.biases === null ? scores : scores.add(this.bias(this.biases, scores)), -1);
+    }); // (B, N, C + T, C + T)
     this.observer?.(weights, grid);
-    const taken = dropout(weights, attentionDropout, this.training).matmul(value);
-    return this.projDrop.forward(this.proj.forward(mergeRows(taken)));
+    return mergeRows(dropout(weights, attentionDropout, this.training).matmul(splitRows(value, N)));
   }
 
   private checkGrid(x: Tensor, { rows, columns }: Grid): void {

@@ -3,7 +3,7 @@
  *
  * Shape letters: T tokens of the grid, row by row, R slots, C global tokens.
  */
-import type { GridArea, GridBlockWeights, GridHeadWeights } from '../models/vision/grid-weights.js';
+import { areaSize, type GridBlockWeights, type GridHeadWeights } from '../models/vision/grid-weights.js';
 
 /** Where a token takes from, in parts of 1. */
 export interface TakenParts {
@@ -53,24 +53,20 @@ export function headMaps(weights: GridBlockWeights, heads: readonly number[]): H
 }
 
 /** What the token would take if it preferred nothing. */
-export function evenParts({ seen, heads: [head] }: GridBlockWeights): TakenParts {
+export function evenParts({ keys, heads: [head] }: GridBlockWeights): TakenParts {
   const { slots, globals } = head!;
-  const tokens = areaSize(seen);
-  const total = tokens + slots.length + globals.length;
+  const total = keys + slots.length + globals.length;
   return {
-    tokens: tokens / total,
+    tokens: keys / total,
     slots: Array.from(slots, () => 1 / total),
     globals: globals.length / total,
   };
 }
 
-export function areaSize(area: GridArea | null): number {
-  return area === null ? 0 : (area.bottom - area.top) * (area.right - area.left);
-}
-
-function mapsOf({ seen }: GridBlockWeights, head: GridHeadWeights, number: number): HeadMaps {
+function mapsOf({ seen, keys }: GridBlockWeights, head: GridHeadWeights, number: number): HeadMaps {
   const { tokens, slots, globals, projection, ofGlobals } = head;
-  const entries = areaSize(seen) + slots.length + globals.length;
+  // Where a key stands for several tokens, each of them has a part of its weight.
+  const entries = (keys + slots.length + globals.length) * (seen === null ? 1 : areaSize(seen) / keys);
   const byUse = [...slots.keys()].sort((a, b) => slots[b]! - slots[a]!);
   return {
     head: number,

@@ -3,9 +3,14 @@
  * made of, from the global token, and what the global token takes itself.
  */
 import type { RgbImage } from '@transformer-ls/formats';
-import type { GridArea, GridBlockWeights, GridPlace } from '../models/vision/grid-weights.js';
+import {
+  areaSize,
+  type GridArea,
+  type GridBlockWeights,
+  type GridPlace,
+} from '../models/vision/grid-weights.js';
 import { HEAT_STYLE, heatLegend, heatMap, levelOf, PHOTOGRAPH_HEAT_STYLE, scaleTop } from './heat.js';
-import { areaSize, evenParts, type HeadMaps, headMaps } from './image-attention-shares.js';
+import { evenParts, type HeadMaps, headMaps } from './image-attention-shares.js';
 import { type Frame, PHOTOGRAPH_STYLE, photograph, photographDefinitions } from './photograph.js';
 import { shareBars } from './share-bars.js';
 import { EDGE, FONT, Sheet } from './sheet.js';

@@ -1,6 +1,6 @@
 /** Pixels as a PNG file, for pictures inside of SVG documents: drawing one needs no further package. */
 import { deflateSync } from 'node:zlib';
-import { crc32 } from '../data/crc32.js';
+import { crc32 } from '@transformer-ls/formats';
 
 export interface Pixels {
   readonly width: number;

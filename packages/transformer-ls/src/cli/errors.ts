@@ -13,6 +13,7 @@ export class UsageError extends Error {
 const EXPECTED_ERRORS = new Set([
   'UsageError',
   'DataError',
+  'ImageError',
   'RunFolderError',
   'ConfigError',
   'SafetensorsError',

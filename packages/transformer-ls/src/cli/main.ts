@@ -42,6 +42,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',
     load: async () => (await import('./inspect.js')).inspectCommand(),
   },
+  images: {
+    summary: 'show what a folder or archive of pictures holds, and check that each can be read',
+    load: async () => (await import('./images.js')).imagesCommand(),
+  },
   doctor: {
     summary: 'check libtorch, compiler, BLAS, threads and GPU, and say what mends a problem',
     load: async () => (await import('./doctor.js')).doctorCommand(),

@@ -14,7 +14,8 @@ import { formatPercent, formatValue } from '../text/numbers.js';
 import type { TrainingRequest } from '../train/training.js';
 import { exitCodes, UsageError } from './errors.js';
 import { trainAndTest } from './train-and-test.js';
-import { type TrainFlags, titleOf, trainingRequest, usualFolder } from './train-request.js';
+import type { TrainFlags } from './train-flags.js';
+import { titleOf, trainingRequest, usualFolder } from './train-request.js';
 
 /** One run and its figure. */
 interface SeedResult {

@@ -5,11 +5,13 @@ import type { RgbImage } from '@transformer-ls/formats';
 export interface ImageSet {
   /** What the data are called in records. */
   readonly name: string;
-  /** Names of the classes, by label. */
+  /** Names of the classes for people, by label; two classes may share one (a crane is a bird and a machine). */
   readonly classes: readonly string[];
+  /** What tells the classes apart in every copy of the data, by label: names of folders such as `n02012849`. */
+  readonly classIds: readonly string[];
   /** Class of each picture, 0 to classes - 1. */
   readonly labels: Int32Array;
-  /** Identifies the contents: equal for equal pictures in equal order, SHA-256 in hexadecimal of names, sizes and labels. */
+  /** Identifies the contents: equal for equal pictures in equal order, SHA-256 in hexadecimal of names, sizes and labels, or of labels and pixels. */
   readonly fingerprint: string;
   /** What a picture is called in messages. */
   nameOf(index: number): string;

@@ -1,10 +1,12 @@
 /** Image: CIFAR-10 from whatever copy of it is there. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { readdirSync, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { sha256OfFile } from '../data/download.js';
 import { DataError } from '../data/errors.js';
-import { batchesOfArchive, batchesOfFolder } from './cifar10-batches.js';
-import { imagesOfJpegs, imagesOfStrips, isStrip, JPEG_ARCHIVES } from './cifar10-pictures.js';
+import { type CifarCopy, cifar10, cifarCopiesIn } from '../images/cifar-batches.js';
+import { isStrip } from '../images/cifar-strips.js';
+import { greyBatches } from './cifar10-batches.js';
+import { imagesOfJpegs, imagesOfStrips, JPEG_ARCHIVES } from './cifar10-pictures.js';
 import type { GreyImages, Tick } from './grey-images.js';
 
 /** The published archives. Their SHA-256 are those that TensorFlow Datasets and Keras check. */
@@ -25,8 +27,7 @@ export const cifar10Expects =
   'cifar-10-binary.tar.gz, cifar-10-python.tar.gz, a folder that one of them unpacks to, or a folder with cifar10-jpeg.{train,test}.tar.gz and cifar10-labels.train.txt';
 
 type Copy =
-  | { readonly kind: 'archive'; readonly path: string }
-  | { readonly kind: 'batches'; readonly folder: string; readonly extension: '.bin' | '' }
+  | { readonly kind: 'batches'; readonly copy: CifarCopy }
   | { readonly kind: 'jpeg'; readonly folder: string }
   | { readonly kind: 'strips'; readonly folder: string };
 
@@ -34,10 +35,8 @@ type Copy =
 export function readCifar10(from: string, tick: Tick): Promise<GreyImages> {
   const copy = copyAt(from);
   switch (copy.kind) {
-    case 'archive':
-      return batchesOfArchive(copy.path, tick);
     case 'batches':
-      return batchesOfFolder(copy.folder, copy.extension, tick);
+      return greyBatches(copy.copy, tick);
     case 'jpeg':
       return imagesOfJpegs(copy.folder, tick);
     case 'strips':
@@ -57,8 +56,8 @@ export async function cifar10Standing(
     };
   if (copy.kind === 'strips')
     return { reportAs: 'cifar10-part', caution: 'Some thousand of the images only: not CIFAR-10.' };
-  if (copy.kind === 'batches') return { reportAs: null, caution: '' };
-  const sha256 = await sha256OfFile(copy.path);
+  if (copy.copy.kind === 'folder') return { reportAs: null, caution: '' };
+  const sha256 = await sha256OfFile(copy.copy.path);
   if (cifar10Archives.some((archive) => archive.sha256 === sha256)) return { reportAs: null, caution: '' };
   return { reportAs: null, caution: `Not one of the published archives: its SHA-256 is ${sha256}.` };
 }
@@ -68,23 +67,11 @@ function copyAt(from: string): Copy {
   if (!statSync(from).isDirectory())
     return isStrip(basename(from))
       ? { kind: 'strips', folder: dirname(from) }
-      : { kind: 'archive', path: from };
+      : { kind: 'batches', copy: { set: cifar10, kind: 'archive', path: from } };
   const names = new Set(readdirSync(from));
-  for (const { name } of cifar10Archives)
-    if (names.has(name)) return { kind: 'archive', path: join(from, name) };
-  for (const [inner, extension] of batchFolders)
-    for (const folder of [from, join(from, inner)])
-      if (holdsBatch(folder, extension)) return { kind: 'batches', folder, extension };
+  const copy = cifarCopiesIn(from).find(({ set }) => set === cifar10);
+  if (copy !== undefined) return { kind: 'batches', copy };
   if (Object.values(JPEG_ARCHIVES).some((name) => names.has(name))) return { kind: 'jpeg', folder: from };
   if ([...names].some(isStrip)) return { kind: 'strips', folder: from };
   throw new DataError(`${from}: holds no CIFAR-10, expected ${cifar10Expects}`);
-}
-
-const batchFolders = [
-  ['cifar-10-batches-bin', '.bin'],
-  ['cifar-10-batches-py', ''],
-] as const;
-
-function holdsBatch(folder: string, extension: string): boolean {
-  return ['data_batch_1', 'test_batch'].some((name) => existsSync(join(folder, name + extension)));
 }

@@ -1,6 +1,6 @@
 /** Colour images as sequences of grey, as Long Range Arena reads CIFAR-10. */
+import { CIFAR_SIDE } from '../images/cifar-batches.js';
 
-export const CIFAR_SIDE = 32;
 export const CIFAR_PIXELS = CIFAR_SIDE * CIFAR_SIDE;
 
 /** What a colour of each strength adds to the grey, as a fraction; the weights are those of TensorFlow's rgb_to_grayscale. */

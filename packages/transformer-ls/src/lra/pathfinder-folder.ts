@@ -7,8 +7,8 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataError, fileError, oneLine } from '../data/errors.js';
+import { linesOf } from '../data/lines.js';
 import { type Split, splits } from './example-set.js';
-import { linesOf } from './lines.js';
 import { allInOrder, pictureDecoder, pictureGroups } from './pictures.js';
 
 /** The difficulty of the benchmark; `curv_baseline` is easy, `curv_contour_length_9` in between. */

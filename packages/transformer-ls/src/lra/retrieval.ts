@@ -4,7 +4,7 @@
  * - or pairs of ids beside a file of documents, `aan.pairs.{train,val,test}.tsv` and `aan.documents.jsonl.gz`.
  */
 import { DataError, messageOf } from '../data/errors.js';
-import { fieldsOf, linesOf } from './lines.js';
+import { fieldsOf, linesOf } from '../data/lines.js';
 
 export interface PaperPair {
   readonly texts: readonly [Uint8Array, Uint8Array];

@@ -7,8 +7,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataError, fileError } from '../data/errors.js';
-import { fieldsOf, linesOf } from './lines.js';
-import { tarFiles } from './tar.js';
+import { fieldsOf, linesOf } from '../data/lines.js';
+import { tarFiles } from '../data/tar.js';
 
 export interface Review {
   readonly part: 'train' | 'test';

@@ -1,6 +1,7 @@
 /** Bidirectional long-short attention query by query in plain numbers, straight from spec 2.2: what the fast form answers to. */
 import type { Tensor } from '@transformer-ls/torch';
 import type { BidirectionalAttention } from '../../src/attention/bidirectional.js';
+import { dot, mix, softmax } from './plain-numbers.js';
 
 type Rows = number[][];
 
@@ -87,19 +88,4 @@ export function slowBidirectionalAttention(
 
 export function rowsOf(x: Tensor): Rows {
   return x.tolist() as Rows;
-}
-
-function dot(a: readonly number[], b: readonly number[]): number {
-  return a.reduce((sum, value, i) => sum + value * b[i]!, 0);
-}
-
-function softmax(scores: readonly number[]): number[] {
-  const most = Math.max(...scores);
-  const powers = scores.map((score) => Math.exp(score - most));
-  const total = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / total);
-}
-
-function mix(shares: readonly number[], rows: Rows): number[] {
-  return rows[0]!.map((_, i) => shares.reduce((sum, share, j) => sum + share * rows[j]![i]!, 0));
 }

@@ -5,22 +5,12 @@
 import { noGrad, scope, type Tensor } from '@transformer-ls/torch';
 import type { CausalAttention } from '../../src/attention/causal.js';
 import { sinusoidFrequencies } from '../../src/attention/positions.js';
+import { dot, softmax } from './plain-numbers.js';
 
 type Matrix = number[][];
 
 function matrix(x: Tensor): Matrix {
   return x.to('float64').tolist() as Matrix;
-}
-
-function dot(a: readonly number[], b: readonly number[]): number {
-  return a.reduce((sum, value, i) => sum + value * b[i]!, 0);
-}
-
-function softmax(scores: readonly number[]): number[] {
-  const most = Math.max(...scores);
-  const exponentials = scores.map((score) => Math.exp(score - most));
-  const total = exponentials.reduce((sum, value) => sum + value, 0);
-  return exponentials.map((value) => value / total);
 }
 
 /** [sin(p f) | cos(p f)] for every p, already multiplied by a linear layer. */

@@ -4,7 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { type ImageAttentionPicture, imageAttentionPicture } from '../../src/charts/image-attention.js';
 import { evenParts, headMaps } from '../../src/charts/image-attention-shares.js';
 import { Random } from '../../src/data/random.js';
-import type { GridArea, GridBlockWeights, GridHeadWeights } from '../../src/models/vision/grid-weights.js';
+import {
+  areaSize,
+  type GridArea,
+  type GridBlockWeights,
+  type GridHeadWeights,
+} from '../../src/models/vision/grid-weights.js';
 import { checkXml, outsidePlaces } from './check-svg.js';
 
 interface Shape {
@@ -74,7 +79,8 @@ function blockWeights(shape: Shape, seed: number | null): GridBlockWeights {
   };
   const segment = attention === 'full' ? null : around;
   const heads = Array.from({ length: shape.heads }, head);
-  return { attention, grid: { rows, columns }, query, segment, seen, heads };
+  const keys = seen === null ? 0 : areaSize(seen);
+  return { attention, grid: { rows, columns }, query, segment, seen, keys, heads };
 }
 
 function isIn({ top, left, bottom, right }: GridArea, token: number, columns: number): boolean {

@@ -4,16 +4,24 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { type CifarSet, cifar10, cifar10Classes } from '../../src/images/cifar-batches.js';
 import { cifar10Standing, readCifar10 } from '../../src/lra/cifar10.js';
-import { batchesOfArchive, batchesOfFolder } from '../../src/lra/cifar10-batches.js';
-import { cifar10Classes, imagesOfJpegs, imagesOfStrips } from '../../src/lra/cifar10-pictures.js';
+import { greyBatches } from '../../src/lra/cifar10-batches.js';
+import { imagesOfJpegs, imagesOfStrips } from '../../src/lra/cifar10-pictures.js';
 import { type GreyImages, greyImage, greyOf } from '../../src/lra/grey-images.js';
 import { scratchFolder } from '../data/scratch-folder.js';
 import { writeTarGz } from './archives.js';
 import { pickledBatch } from './python-batch.js';
 
 const shared = fileURLToPath(new URL('../../../../../shared/data/cifar10', import.meta.url));
-const counts = { images: 2, training: 5 };
+/** Two images a batch. */
+const small: CifarSet = {
+  ...cifar10,
+  train: Object.fromEntries(Object.keys(cifar10.train).map((name) => [name, 2])),
+  test: { test_batch: 2 },
+};
+const inArchive = (path: string) => greyBatches({ set: small, kind: 'archive', path }, quiet);
+const inFolderOf = (path: string) => greyBatches({ set: small, kind: 'folder', path }, quiet);
 const quiet = () => {};
 
 /** Image i of the twelve: its three planes hold i, 2i and 3i in all places but the first. */
@@ -83,13 +91,13 @@ describe('the published batches', () => {
   it.each(['bin', 'py'] as const)('are read from an archive in their order: %s', async (kind) => {
     const path = join(scratchFolder(), 'cifar.tar.gz');
     await writeTarGz(path, { 'cifar/readme.html': Buffer.from('x'), ...inFolder('cifar', batches(kind)) });
-    expectAll(await batchesOfArchive(path, quiet, counts));
+    expectAll(await inArchive(path));
   });
 
   it.each(['bin', 'py'] as const)('are read from a folder: %s', async (kind) => {
     const folder = scratchFolder();
     for (const [name, bytes] of Object.entries(batches(kind))) writeFileSync(join(folder, name), bytes);
-    expectAll(await batchesOfFolder(folder, kind === 'bin' ? '.bin' : '', quiet, counts));
+    expectAll(await inFolderOf(folder));
   });
 
   const system = Buffer.from('cposix\nsystem\n(U\x02idtR.', 'latin1');
@@ -138,14 +146,14 @@ describe('the published batches', () => {
   ])('%s is one clear line', async (_, files, message) => {
     const path = join(scratchFolder(), 'cifar.tar.gz');
     await writeTarGz(path, files);
-    await expect(batchesOfArchive(path, quiet, counts)).rejects.toThrow(message);
+    await expect(inArchive(path)).rejects.toThrow(message);
   });
 
   it('half an archive is one clear line', async () => {
     const path = join(scratchFolder(), 'cifar.tar.gz');
     await writeTarGz(path, batches('bin'));
     truncateSync(path, Math.floor(readFileSync(path).length / 2));
-    await expect(batchesOfArchive(path, quiet, counts)).rejects.toThrow(/cut short|not a sound tar/);
+    await expect(inArchive(path)).rejects.toThrow(/cut short|not a sound tar/);
   });
 });
 

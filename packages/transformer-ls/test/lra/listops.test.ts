@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fieldsOf, linesOf } from '../../src/data/lines.js';
 import { Random } from '../../src/data/random.js';
-import { fieldsOf, linesOf } from '../../src/lra/lines.js';
 import {
   evaluateListOps,
   generateListOps,

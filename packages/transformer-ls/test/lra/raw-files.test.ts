@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fieldsOf, linesOf } from '../../src/data/lines.js';
+import { tarFiles } from '../../src/data/tar.js';
 import { readIdx } from '../../src/lra/idx.js';
-import { fieldsOf, linesOf } from '../../src/lra/lines.js';
 import { pairsOfIds, pairsOfTable, readDocuments } from '../../src/lra/retrieval.js';
 import { reviewsOfArchive, reviewsOfFolder, reviewsOfTable } from '../../src/lra/reviews.js';
-import { tarFiles } from '../../src/lra/tar.js';
 import { scratchFolder } from '../data/scratch-folder.js';
 import { writeTarGz } from './archives.js';
 

@@ -51,5 +51,8 @@ function observe(
 ): void {
   if (attention instanceof GridAttention)
     attention.observer = (weights) => tell(longShortWeights(weights, query));
-  else attention.observer = (weights, grid) => tell(fullWeights(weights, grid, query));
+  else {
+    const keyStride = 'keyValueStride' in attention.config ? attention.config.keyValueStride : 1;
+    attention.observer = (weights, grid) => tell(fullWeights(weights, grid, query, keyStride));
+  }
 }

@@ -23,6 +23,10 @@ export interface GridArea {
   readonly right: number;
 }
 
+export function areaSize({ top, left, bottom, right }: GridArea): number {
+  return (bottom - top) * (right - left);
+}
+
 /** Which token is asked about: that in the middle, that which the first global token takes most from (mean over heads), or a certain one. */
 export type QueryChoice = 'centre' | 'global-token' | GridPlace;
 
@@ -57,6 +61,8 @@ export interface GridBlockWeights {
   readonly segment: GridArea | null;
   /** The tokens that it sees directly: those around its segment, with full attention all; null: none. */
   readonly seen: GridArea | null;
+  /** How many keys these are: fewer than tokens where one stands for several. */
+  readonly keys: number;
   readonly heads: readonly GridHeadWeights[];
 }
 
@@ -68,6 +74,7 @@ export function longShortWeights(observed: ObservedGridWeights, choice: QueryCho
   const ofGlobals = global === null ? [] : globalRows(global.toGlobal, global.toTokens, grid, order);
   const query = chosenToken(grid, choice, ofGlobals);
   const square = tiling === null ? null : keySquare(tiling, query);
+  const seen = square === null ? null : onGrid(square, grid);
   const around = window === null ? null : queryRows(window.weights, order(query));
   // The slots come first, then the global tokens.
   const common = shared === null ? [] : queryRows(shared, order(query));
@@ -77,7 +84,8 @@ export function longShortWeights(observed: ObservedGridWeights, choice: QueryCho
     grid,
     query,
     segment: tiling === null ? null : onGrid(segmentOf(tiling, query), grid),
-    seen: square === null ? null : onGrid(square, grid),
+    seen,
+    keys: seen === null ? 0 : areaSize(seen),
     heads: (around ?? common).map((_, head) => ({
       tokens: around === null || square === null ? null : toMap(around[head]!, square, grid),
       slots: (common[head] ?? NOTHING).subarray(0, R),
@@ -88,24 +96,39 @@ export function longShortWeights(observed: ObservedGridWeights, choice: QueryCho
   };
 }
 
-/** Of the first image of (B, N, C + T, C + T), global tokens first. @throws ArgumentError where there is no such token */
-export function fullWeights(weights: Tensor, grid: Grid, choice: QueryChoice): GridBlockWeights {
+/**
+ * Of the first image of (B, N, C + T, C + M), global tokens first. The weight of a key that stands for several tokens is divided
+ * evenly among them.
+ *
+ * @param keyStride rows and columns of tokens for one of the M keys
+ * @throws ArgumentError where there is no such token
+ */
+export function fullWeights(
+  weights: Tensor,
+  grid: Grid,
+  choice: QueryChoice,
+  keyStride: number,
+): GridBlockWeights {
   const T = grid.rows * grid.columns;
-  const C = weights.size(-1) - T;
-  const order = tokenOrder(grid, null);
-  const ofFirst = weights.narrow(2, 0, C);
-  const ofGlobals = C === 0 ? [] : globalRows(ofFirst.narrow(3, 0, C), ofFirst.narrow(3, C, T), grid, order);
+  const C = weights.size(2) - T;
+  const divided = (row: Float32Array): GlobalTokenWeights => ({
+    globals: row.subarray(0, C),
+    tokens: keyStride === 1 ? row.subarray(C) : dividedAmongTokens(row.subarray(C), grid, keyStride),
+  });
+  const ofFirst = C === 0 ? [] : weights.select(0, 0).narrow(1, 0, C).unbind(0);
+  const ofGlobals = ofFirst.map((ofHead) => rowsOf(ofHead).map(divided));
   const query = chosenToken(grid, choice, ofGlobals);
+  const place = C + query.row * grid.columns + query.column;
   return {
     attention: 'full',
     grid,
     query,
     segment: null,
     seen: { top: 0, left: 0, bottom: grid.rows, right: grid.columns },
-    heads: rowsOf(weights.select(0, 0).select(1, C + order(query))).map((row, head) => ({
-      tokens: row.subarray(C),
+    keys: weights.size(3) - C,
+    heads: rowsOf(weights.select(0, 0).select(1, place)).map((row, head) => ({
+      ...divided(row),
       slots: NOTHING,
-      globals: row.subarray(0, C),
       projection: [],
       ofGlobals: ofGlobals[head] ?? [],
     })),
@@ -124,6 +147,20 @@ function tokenOrder({ columns }: Grid, tiling: GridTiling | null): TokenOrder {
     const segment = Math.floor(row / W) * tileColumns + Math.floor(column / W);
     return segment * W * W + (row % W) * W + (column % W);
   };
+}
+
+/** The weights of the keys, each divided among the tokens of its square, of which there are fewer at the edges. */
+function dividedAmongTokens(keys: Float32Array, { rows, columns }: Grid, stride: number): Float32Array {
+  const across = Math.ceil(columns / stride);
+  const extent = (token: number, end: number) => {
+    const first = token - (token % stride);
+    return Math.min(end, first + stride) - first;
+  };
+  return Float32Array.from({ length: rows * columns }, (_, token) => {
+    const [row, column] = [Math.floor(token / columns), token % columns];
+    const key = Math.floor(row / stride) * across + Math.floor(column / stride);
+    return keys[key]! / (extent(row, rows) * extent(column, columns));
+  });
 }
 
 /** What each head's global tokens take, from (B, N, C, C) and (B, N, C, G * S) or (B, N, C, T). */

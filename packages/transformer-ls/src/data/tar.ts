@@ -1,8 +1,8 @@
 /** Files inside a tar archive, compressed or not, one after the other. */
 import { Readable } from 'node:stream';
 import { createTarDecoder } from 'modern-tar';
-import { DataError, messageOf, oneLine } from '../data/errors.js';
-import { unpackedBytes } from '../data/unpack.js';
+import { DataError, messageOf, oneLine } from './errors.js';
+import { unpackedBytes } from './unpack.js';
 
 /** Larger files are in none of the archives that are read here. */
 const LARGEST_FILE = 1 << 28;
@@ -27,10 +27,22 @@ export async function* tarFiles(
         throw new DataError(
           `${path}: ${oneLine(header.name)} has ${header.size} bytes, expected at most ${LARGEST_FILE}`,
         );
-      yield { name: header.name, bytes: new Uint8Array(await new Response(body).arrayBuffer()) };
+      yield { name: header.name, bytes: await bytesOf(body, header.size) };
     }
   } catch (error) {
     if (error instanceof DataError) throw error;
     throw new DataError(`${path}: is not a sound tar archive: ${oneLine(messageOf(error))}`);
   }
+}
+
+/** A body as one array; going through a Response takes three times as long, which archives of small files feel. */
+async function bytesOf(body: ReadableStream<Uint8Array>, size: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for await (const chunk of body) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  if (at !== size) throw new Error(`a file ends after ${at} of ${size} bytes`);
+  return bytes;
 }

@@ -1,6 +1,6 @@
 /** Lines of text files, compressed or not, of any size. */
-import { DataError } from '../data/errors.js';
-import { unpackedBytes } from '../data/unpack.js';
+import { DataError } from './errors.js';
+import { unpackedBytes } from './unpack.js';
 
 /** A longer line is no line of any format read here. */
 const LONGEST_LINE = 1 << 26;

@@ -1,0 +1,149 @@
+/**
+ * Pictures of a zip archive, read where they lie: the list of contents is read once, each picture when it is wanted. Sizes that the
+ * archive declares are not trusted.
+ */
+import { readSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { inflateRaw } from 'node:zlib';
+import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader } from 'yauzl';
+import { crc32 } from '../data/crc32.js';
+import { DataError, fileError, messageOf, oneLine } from '../data/errors.js';
+import { MOST_ENCODED_BYTES } from './decode.js';
+import { ImageError } from './image-set.js';
+import {
+  checkPictureCount,
+  type FoundPicture,
+  inNameOrder,
+  isPictureName,
+  type PictureFiles,
+} from './picture-files.js';
+
+/** Where a picture lies in the archive and what is to come out. */
+interface ZippedPicture extends FoundPicture {
+  /** Of its local header. */
+  readonly offset: number;
+  readonly packedSize: number;
+  readonly isDeflated: boolean;
+  readonly crc: number;
+}
+
+/** @throws DataError where the archive is damaged, or a name leads out of it */
+export async function openZipFiles(path: string): Promise<PictureFiles> {
+  const file = await open(path, 'r').catch((error) => {
+    throw fileError('read', path, error);
+  });
+  try {
+    const pictures = inNameOrder(path, await picturesOf(path, file));
+    return {
+      place: path,
+      names: pictures.map(({ name }) => name),
+      sizes: Float64Array.from(pictures, ({ size }) => size),
+      bytes: (index) => unpacked(file, pictures[index]!),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    if (error instanceof DataError) throw error;
+    throw new DataError(`${path}: is not a sound zip archive: ${oneLine(messageOf(error))}`, {
+      cause: error,
+    });
+  }
+}
+
+/** yauzl refuses absolute names, `..` and backslashes. */
+async function picturesOf(path: string, file: FileHandle): Promise<ZippedPicture[]> {
+  const { size } = await file.stat();
+  const options = { autoClose: false, lazyEntries: true, strictFileNames: true };
+  const zip = await fromRandomAccessReaderPromise(new BlockReader(file.fd), size, options);
+  const found: ZippedPicture[] = [];
+  for await (const entry of zip.eachEntry()) {
+    if (!isPictureName(entry.fileName) || !isRegularFile(entry)) continue;
+    if (entry.isEncrypted() || ![0, 8].includes(entry.compressionMethod))
+      throw new DataError(
+        `${path}: ${oneLine(entry.fileName)} is ${entry.isEncrypted() ? 'encrypted' : `packed by method ${entry.compressionMethod}`}, expected stored or deflated pictures`,
+      );
+    found.push({
+      name: entry.fileName,
+      size: entry.uncompressedSize,
+      offset: entry.relativeOffsetOfLocalHeader,
+      packedSize: entry.compressedSize,
+      isDeflated: entry.compressionMethod === 8,
+      crc: entry.crc32,
+    });
+    checkPictureCount(path, found.length);
+  }
+  return found;
+}
+
+/** The upper half of the external attributes is the Unix mode; 0 where the archive was not made on Unix. */
+function isRegularFile(entry: Entry): boolean {
+  const type = (entry.externalFileAttributes >>> 16) & 0o170000;
+  return type === 0 || type === 0o100000;
+}
+
+const LOCAL_HEADER = 30;
+
+async function unpacked(file: FileHandle, picture: ZippedPicture): Promise<Uint8Array> {
+  const { name, size, offset, packedSize, isDeflated, crc } = picture;
+  try {
+    if (Math.max(size, packedSize) > MOST_ENCODED_BYTES)
+      throw new DataError(`has ${Math.max(size, packedSize)} bytes, expected at most ${MOST_ENCODED_BYTES}`);
+    const header = Buffer.from(await readAt(file, offset, LOCAL_HEADER));
+    if (header.readUInt32LE(0) !== 0x04034b50) throw new DataError('is not where the archive says');
+    // Of the lengths in the local header only those of its own name and extra field count.
+    const start = offset + LOCAL_HEADER + header.readUInt16LE(26) + header.readUInt16LE(28);
+    const packed = await readAt(file, start, packedSize);
+    const bytes = isDeflated ? await inflate(packed, { maxOutputLength: Math.max(size, 1) }) : packed;
+    if (bytes.length !== size) throw new DataError(`has ${bytes.length} bytes, the archive says ${size}`);
+    if (crc32(bytes) !== crc) throw new DataError('is damaged: its checksum is wrong');
+    return bytes;
+  } catch (error) {
+    throw new ImageError(`${name}: ${oneLine(messageOf(error))}`, { cause: error });
+  }
+}
+
+const inflate = promisify<Uint8Array, { maxOutputLength: number }, Uint8Array>(inflateRaw);
+
+async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
+  const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, position);
+  if (bytesRead < length) throw new DataError('lies beyond the end of the archive');
+  return buffer;
+}
+
+/** Reads ahead in blocks: the list of contents is read in pieces of some bytes, more than two million of them for ImageNet. */
+class BlockReader extends RandomAccessReader {
+  private block = Buffer.alloc(0);
+  private start = 0;
+
+  constructor(private readonly fd: number) {
+    super();
+  }
+
+  override read(
+    target: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    done: (error: Error | null) => void,
+  ): void {
+    try {
+      const inBlock = position - this.start;
+      if (inBlock < 0 || inBlock + length > this.block.length) this.load(position, length);
+      if (this.block.length < length) throw new Error('the file ends too early');
+      this.block.copy(target, offset, position - this.start, position - this.start + length);
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    done(null);
+  }
+
+  private load(position: number, length: number): void {
+    const block = Buffer.alloc(Math.max(length, BLOCK_BYTES));
+    this.start = position;
+    this.block = block.subarray(0, readSync(this.fd, block, 0, block.length, position));
+  }
+}
+
+const BLOCK_BYTES = 1 << 20;
