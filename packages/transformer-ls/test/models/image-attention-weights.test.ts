@@ -1,3 +1,4 @@
+import type { CvtLsConfig } from '@transformer-ls/formats';
 import { type Module, manualSeed, noGrad, randn, scope } from '@transformer-ls/torch';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -6,6 +7,7 @@ import { FullSpatialAttention, LongShortSpatialAttention } from '../../src/atten
 import { vilLsPreset } from '../../src/models/vil-ls/presets.js';
 import { observeImage } from '../../src/models/vision/attention-weights.js';
 import {
+  areaSize,
   fullWeights,
   type GridBlockWeights,
   type GridHeadWeights,
@@ -13,6 +15,7 @@ import {
   type QueryChoice,
 } from '../../src/models/vision/grid-weights.js';
 import { createImageClassifier } from '../../src/models/vision/image-classifier.js';
+import { visionPreset } from '../../src/models/vision/presets.js';
 import { type SlowWeights, slowGridWeights } from './slow-grid-weights.js';
 
 const D = 4;
@@ -65,7 +68,7 @@ function compared(
     let found: GridBlockWeights | undefined;
     if (attention instanceof FullSpatialAttention)
       attention.observer = (weights, seenGrid) => {
-        found = fullWeights(weights, seenGrid, query);
+        found = fullWeights(weights, seenGrid, query, 1);
       };
     else
       attention.observer = (weights) => {
@@ -180,6 +183,30 @@ describe('weights of one token of a grid', () => {
     }
   });
 
+  it('divide a key that stands for several tokens evenly among them, also at the edges', () => {
+    const grid = { rows: 3, columns: 5 };
+    const [C, M] = [1, 6];
+    scope(() => {
+      const observed = randn([1, N, C + 15, C + M]).softmax(-1);
+      const found = fullWeights(observed, grid, { row: 1, column: 4 }, 2);
+      expect(found).toMatchObject({ keys: M, seen: { top: 0, left: 0, bottom: 3, right: 5 } });
+      const rows = observed.select(0, 0).tolist() as number[][][];
+      found.heads.forEach((head, n) => {
+        for (const [row, { globals, tokens }] of [
+          [rows[n]![C + 9]!, { globals: head.globals, tokens: head.tokens! }],
+          [rows[n]![0]!, head.ofGlobals[0]!],
+        ] as const) {
+          expectClose(globals, row.slice(0, C));
+          // Keys in two rows of three; the last row and the last column of the grid are single.
+          const [a, b, c, d, e, f] = row.slice(C) as [number, number, number, number, number, number];
+          const upper = [a / 4, a / 4, b / 4, b / 4, c / 2];
+          expectClose(tokens, [...upper, ...upper, d / 2, d / 2, e / 2, e / 2, f]);
+          expect(sum(globals) + sum(tokens)).toBeCloseTo(1, 5);
+        }
+      });
+    });
+  });
+
   it.each([
     { row: 8, column: 0 },
     { row: -1, column: 0 },
@@ -226,6 +253,31 @@ describe('observing an image', () => {
       }
     });
     model.dispose();
+  });
+
+  it('looks into CvT-LS and into the full attention of CvT as well', () => {
+    manualSeed(6);
+    for (const attention of ['long-short', 'full'] as const) {
+      const { stages, ...rest } = visionPreset('cvt-ls-13', { classes: 5, imageSize: 64 }) as CvtLsConfig;
+      const small = stages.map((stage) => ({ ...stage, layers: 1, attention }));
+      const model = createImageClassifier({ ...rest, stages: small });
+      model.eval();
+      scope(() => {
+        const image = randn([1, 3, 64, 64]);
+        for (const [stage, side] of [16, 8, 4].entries()) {
+          const { weights } = observeImage(model, image, { stage, block: 0, query: 'centre' });
+          expect(weights).toMatchObject({ attention, grid: { rows: side, columns: side } });
+          expect(weights.keys).toBe(attention === 'full' ? (side / 2) ** 2 : areaSize(weights.seen!));
+          const isLast = stage === 2;
+          for (const { tokens, slots, globals, ofGlobals } of weights.heads) {
+            expect(sum(tokens!) + sum(slots) + sum(globals)).toBeCloseTo(1, 4);
+            expect(globals).toHaveLength(isLast ? 1 : 0);
+            for (const one of ofGlobals) expect(sum(one.tokens) + sum(one.globals)).toBeCloseTo(1, 4);
+          }
+        }
+      });
+      model.dispose();
+    }
   });
 
   it('tells blocks of one stage apart', () => {
