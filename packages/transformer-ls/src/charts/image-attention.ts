@@ -3,15 +3,19 @@
  * made of, from the global token, and what the global token takes itself.
  */
 import type { RgbImage } from '@transformer-ls/formats';
-import {
-  areaSize,
-  type GridArea,
-  type GridBlockWeights,
-  type GridPlace,
-} from '../models/vision/grid-weights.js';
-import { HEAT_STYLE, heatLegend, heatMap, levelOf, PHOTOGRAPH_HEAT_STYLE, scaleTop } from './heat.js';
+import { areaSize, type GridArea, type GridBlockWeights } from '../models/vision/grid-weights.js';
+import { HEAT_STYLE, heatLegend, PHOTOGRAPH_HEAT_STYLE, scaleTop } from './heat.js';
 import { evenParts, type HeadMaps, headMaps } from './image-attention-shares.js';
-import { type Frame, PHOTOGRAPH_STYLE, photograph, photographDefinitions } from './photograph.js';
+import {
+  drawPanels,
+  marks,
+  PANEL_STYLE,
+  type Panel,
+  type PanelScene,
+  pixelsOf,
+  sizeOf,
+} from './image-panels.js';
+import { PHOTOGRAPH_STYLE, photograph, photographDefinitions } from './photograph.js';
 import { shareBars } from './share-bars.js';
 import { EDGE, FONT, Sheet } from './sheet.js';
 import { timesText } from './slot-panels.js';
@@ -33,44 +37,33 @@ export interface ImageAttentionPicture {
 const WIDTH = 1080;
 const PHOTOGRAPH_SIZE = 300;
 const PANEL_SIZE = 240;
+/** Of a single head, whose maps stand in one row. */
+const LARGE_PANEL_SIZE = 330;
 const SLOT_SIZE = 112;
-const GAP = 18;
-const SMALL_GAP = 14;
 /** Beyond these the picture would be longer than anybody looks at. */
 const MOST_SLOTS = 32;
 const MOST_GLOBALS = 4;
 
-const STYLE = [
-  '.tls-mark{fill:none;stroke-width:1.6}',
-  '.tls-halo{fill:none;stroke-width:3.6;stroke-opacity:.75}',
-  '.tls-dashed{stroke-dasharray:4 3}',
-  '.tls-over{opacity:.82}',
-].join('');
-
-/** What all panels share. */
-interface Scene {
+interface Scene extends PanelScene {
   readonly picture: ImageAttentionPicture;
-  readonly top: number;
-  readonly sheet: Sheet;
   readonly heads: readonly HeadMaps[];
 }
 
 /** Draws the picture as one stand-alone SVG document, readable on light and dark pages. */
 export function imageAttentionPicture(picture: ImageAttentionPicture): string {
-  const heads = headMaps(picture.weights, picture.heads);
-  const scene = { picture, heads, top: scaleTop(strongest(heads)), sheet: new Sheet(WIDTH) };
-  const { sheet, top } = scene;
+  const { weights, patch } = picture;
+  const heads = headMaps(weights, picture.heads);
+  const sheet = new Sheet(WIDTH);
+  const scene = { picture, weights, patch, heads, top: scaleTop(strongest(heads)), sheet };
   sheet.title(picture.title);
   sheet.line(picture.subtitle);
-  drawScale(sheet, top);
+  drawScale(scene);
   drawQuestion(scene);
-  drawDirect(scene);
-  drawSlots(scene);
-  drawThroughSlots(scene);
-  drawGlobals(scene);
+  if (heads.length === 1) drawOneHead(scene);
+  else for (const part of partsOf(scene)) drawPart(scene, part);
   const height = sheet.y + EDGE;
   const page = element('rect', { class: 'tls-page', width: WIDTH, height, rx: 6 });
-  const style = CHART_STYLE + HEAT_STYLE + PHOTOGRAPH_HEAT_STYLE + PHOTOGRAPH_STYLE + STYLE;
+  const style = [CHART_STYLE, HEAT_STYLE, PHOTOGRAPH_HEAT_STYLE, PHOTOGRAPH_STYLE, PANEL_STYLE].join('');
   return svgDocument({ title: picture.title, style, width: WIDTH, height, fontSize: FONT }, [
     photographDefinitions(picture.image),
     page,
@@ -92,7 +85,7 @@ function largest(map: Float32Array): number {
   return map.reduce((most, value) => Math.max(most, value), 0);
 }
 
-function drawScale(sheet: Sheet, top: number): void {
+function drawScale({ sheet, top }: Scene): void {
   sheet.y += 10;
   sheet.place(36, (y) => {
     const words = 'how many times an even share a weight is; less than an even share has no colour';
@@ -103,9 +96,8 @@ function drawScale(sheet: Sheet, top: number): void {
 }
 
 /** The image with the token, and how it divides up what it takes. */
-function drawQuestion(scene: Scene): void {
-  const { picture, sheet, heads } = scene;
-  const { query, grid, seen, segment, attention } = picture.weights;
+function drawQuestion({ picture, weights, patch, sheet, heads }: Scene): void {
+  const { query, grid, seen, segment, attention } = weights;
   const outlined =
     seen === null
       ? 'It sees no token directly.'
@@ -114,16 +106,15 @@ function drawQuestion(scene: Scene): void {
         : `It sees the ${areaSize(seen)} tokens around its segment directly (outlined; dashed: the segment).`;
   sheet.heading(
     `What the token at row ${query.row}, column ${query.column} takes, and from where`,
-    `The marked token is one of ${grid.rows} x ${grid.columns}, each ${picture.patch} x ${picture.patch} pixels. ${outlined} All that it takes is one softmax: together it is 1.`,
+    `The marked token is one of ${grid.rows} x ${grid.columns}, each ${patch} x ${patch} pixels. ${outlined} All that it takes is one softmax: together it is 1.`,
   );
-  const cell = cellSize(whole(picture), PHOTOGRAPH_SIZE);
-  const size = { width: grid.columns * cell, height: grid.rows * cell };
-  const left = EDGE + Math.max(PHOTOGRAPH_SIZE, size.width) + 30;
+  const size = sizeOf(whole(weights), PHOTOGRAPH_SIZE);
+  const left = EDGE + PHOTOGRAPH_SIZE + 30;
   const bars = [
-    { name: 'with no preference', parts: evenParts(picture.weights) },
+    { name: 'with no preference', parts: evenParts(weights) },
     ...heads.map(({ name, parts }) => ({ name, parts })),
   ];
-  const { slots, globals } = picture.weights.heads[0]!;
+  const { slots, globals } = weights.heads[0]!;
   const names = {
     tokens: attention === 'full' ? 'tokens' : 'tokens around it',
     slots: `${slots.length} slots`,
@@ -133,202 +124,145 @@ function drawQuestion(scene: Scene): void {
   sheet.y += 4;
   sheet.place(Math.max(size.height, shares.height) + 6, (y) => {
     const place = { x: EDGE, y, ...size };
-    const shown = picturePart(whole(picture), picture.patch);
-    return (
-      photograph('colours', shown, place) +
-      marks(picture, whole(picture), place, 'all') +
-      shares.draw(left, y)
-    );
+    const image = photograph('colours', pixelsOf(whole(weights), picture.patch), place);
+    return image + marks(weights, whole(weights), place, 'all') + shares.draw(left, y);
   });
 }
 
-function drawDirect(scene: Scene): void {
-  const { picture, sheet, heads } = scene;
-  const { seen, segment } = picture.weights;
-  if (seen === null) return;
-  const zoomed = segment === null ? whole(picture) : widened(seen, picture.weights);
-  sheet.heading(
-    segment === null ? 'From the tokens' : 'From the tokens around it',
-    segment === null
-      ? 'What the token takes from every token of the grid.'
-      : 'The part of the image inside the outline above, enlarged: what the token takes from each token that it sees directly.',
+/** What is said about maps, and the maps. */
+interface Part {
+  readonly heading: string;
+  readonly meaning: string;
+  readonly panels: readonly Panel[] | 'slots';
+}
+
+/** Those that this attention has. */
+function partsOf(scene: Scene): Part[] {
+  return [directPart(scene), slotsPart(scene), throughSlotsPart(scene), globalsPart(scene)].filter(
+    (part) => part !== null,
   );
-  const panels = heads.map(({ name, direct }) => ({
-    name,
-    note: `strongest ${timesText(largest(direct!))} an even share`,
-    map: direct!,
-    area: zoomed,
-  }));
-  drawPanels(scene, panels, PANEL_SIZE, 'all');
+}
+
+function drawPart(scene: Scene, { heading, meaning, panels }: Part): void {
+  scene.sheet.heading(heading, meaning);
+  if (panels === 'slots') drawSlots(scene);
+  else drawPanels(scene, panels, PANEL_SIZE);
+}
+
+/** One head has no more than a few maps: they stand side by side. */
+function drawOneHead(scene: Scene): void {
+  const parts = partsOf(scene);
+  const panels = parts.flatMap(({ heading, panels }) =>
+    panels === 'slots'
+      ? []
+      : panels.map((panel, i) => ({
+          ...panel,
+          name: panels.length === 1 ? heading : `${heading}, ${i + 1}`,
+        })),
+  );
+  const meanings = parts.flatMap(({ heading, meaning, panels }) =>
+    panels === 'slots' ? [] : [`${heading}: ${meaning[0]!.toLowerCase()}${meaning.slice(1)}`],
+  );
+  scene.sheet.heading('Where in the image', meanings.join(' '));
+  drawPanels(scene, panels, LARGE_PANEL_SIZE);
+  for (const part of parts) if (part.panels === 'slots') drawPart(scene, part);
+}
+
+function directPart({ weights, heads }: Scene): Part | null {
+  const { seen, segment } = weights;
+  if (seen === null) return null;
+  const isWhole = segment === null;
+  return {
+    heading: isWhole ? 'From the tokens' : 'From the tokens around it',
+    meaning: isWhole
+      ? 'What the token takes from every token of the grid.'
+      : 'The part of the image inside the outline above, enlarged, and what the token takes from each token that it sees directly.',
+    panels: heads.map(({ name, direct }) => ({
+      name,
+      note: strongestText(direct!),
+      map: direct!,
+      area: isWhole ? whole(weights) : widened(seen, weights),
+      mark: 'all',
+    })),
+  };
+}
+
+function throughSlotsPart({ weights, heads }: Scene): Part | null {
+  if (heads[0]!.throughSlots === null) return null;
+  return {
+    heading: 'Through the slots',
+    meaning:
+      'Each slot is followed to the tokens that it is made of, in proportion to what is taken from it (outlined: what the token sees directly).',
+    panels: heads.map(({ name, throughSlots }) => ({
+      name,
+      note: strongestText(throughSlots!),
+      map: throughSlots!,
+      area: whole(weights),
+      mark: 'window',
+    })),
+  };
+}
+
+function globalsPart({ weights, heads }: Scene): Part | null {
+  const C = heads[0]!.ofGlobals.length;
+  if (C === 0) return null;
+  const results =
+    weights.attention === 'full'
+      ? ''
+      : ' It takes from what each token has found out in this block, which is drawn at the place of the token.';
+  const left = C > MOST_GLOBALS ? ` The first ${MOST_GLOBALS} of ${C} are drawn.` : '';
+  return {
+    heading: C === 1 ? 'What the global token takes' : 'What the global tokens take',
+    meaning: `A global token has no place of its own, sees the whole image, and every token sees it.${results}${left}`,
+    panels: heads.flatMap(({ name, ofGlobals }) =>
+      ofGlobals.slice(0, MOST_GLOBALS).map(({ times, fromGlobals }, one) => ({
+        name: C === 1 ? name : `${name}, global token ${one + 1}`,
+        note: `strongest ${timesText(largest(times))}, from ${C === 1 ? 'itself' : 'global tokens'} ${percent(fromGlobals)}`,
+        map: times,
+        area: whole(weights),
+        mark: 'none' as const,
+      })),
+    ),
+  };
+}
+
+function slotsPart({ weights }: Scene): Part | null {
+  const R = weights.heads[0]!.slots.length;
+  if (R === 0) return null;
+  const left = R > MOST_SLOTS ? ` The first ${MOST_SLOTS} of ${R} are drawn.` : '';
+  return {
+    heading: 'What the slots are made of',
+    meaning: `Each head compresses the whole image to ${R} slots, which every token sees. A panel shows which tokens a slot is made of and what the marked token takes from it, the largest share first.${left}`,
+    panels: 'slots',
+  };
 }
 
 function drawSlots(scene: Scene): void {
-  const { picture, sheet, heads } = scene;
-  const R = picture.weights.heads[0]!.slots.length;
-  if (R === 0) return;
-  const left = R > MOST_SLOTS ? ` The first ${MOST_SLOTS} of ${R} are drawn.` : '';
-  sheet.heading(
-    'What the slots are made of',
-    `Each head compresses the whole image to ${R} slots, which every token sees. A panel shows which tokens a slot is made of and what the marked token takes from it, the largest share first.${left}`,
-  );
+  const { weights, sheet, heads } = scene;
   for (const { head, parts, slots } of heads) {
     if (head === null) continue;
-    const taken = parts.slots.reduce((a, b) => a + b, 0);
-    sheet.headOf(head, `the marked token takes ${(100 * taken).toFixed(1)} % from slots`);
+    const total = parts.slots.reduce((a, b) => a + b, 0);
+    sheet.headOf(head, `the marked token takes ${percent(total)} from slots`);
     const panels = slots.slice(0, MOST_SLOTS).map(({ number, taken, times }) => ({
-      name: `${(100 * taken).toFixed(1)} %`,
+      name: percent(taken),
       note: `slot ${number + 1}, peak ${timesText(largest(times))}`,
       map: times,
-      area: whole(picture),
+      area: whole(weights),
+      mark: 'none' as const,
     }));
-    drawPanels(scene, panels, SLOT_SIZE, 'none');
+    drawPanels(scene, panels, SLOT_SIZE);
   }
 }
 
-function drawThroughSlots(scene: Scene): void {
-  const { picture, sheet, heads } = scene;
-  if (heads[0]!.throughSlots === null) return;
-  sheet.heading(
-    'Through the slots, followed to their tokens',
-    'What the token takes from slots comes from these places: each slot is followed to what it is made of, in proportion to what is taken from it. Outlined: what the token sees directly.',
-  );
-  const panels = heads.map(({ name, throughSlots }) => ({
-    name,
-    note: `strongest ${timesText(largest(throughSlots!))} an even share`,
-    map: throughSlots!,
-    area: whole(picture),
-  }));
-  drawPanels(scene, panels, PANEL_SIZE, 'window');
+function strongestText(map: Float32Array): string {
+  return `strongest ${timesText(largest(map))} an even share`;
 }
 
-function drawGlobals(scene: Scene): void {
-  const { picture, sheet, heads } = scene;
-  const C = heads[0]!.ofGlobals.length;
-  if (C === 0) return;
-  const results =
-    picture.weights.attention === 'full'
-      ? ''
-      : ' It takes from what each token has found out in this block, which is drawn at the place of the token.';
-  sheet.heading(
-    C === 1 ? 'What the global token takes' : 'What the global tokens take',
-    `A global token belongs to no place: it sees the whole image, and every token sees it.${results}${C > MOST_GLOBALS ? ` The first ${MOST_GLOBALS} of ${C} are drawn.` : ''}`,
-  );
-  const panels = heads.flatMap(({ name, ofGlobals }) =>
-    ofGlobals.slice(0, MOST_GLOBALS).map(({ times, fromGlobals }, one) => ({
-      name: C === 1 ? name : `${name}, global token ${one + 1}`,
-      note: `strongest ${timesText(largest(times))}, from ${C === 1 ? 'itself' : 'global tokens'} ${(100 * fromGlobals).toFixed(1)} %`,
-      map: times,
-      area: whole(picture),
-    })),
-  );
-  drawPanels(scene, panels, PANEL_SIZE, 'none');
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
-/** A map over a part of the grid. */
-interface Panel {
-  readonly name: string;
-  readonly note: string;
-  /** Of the whole grid, in even shares. */
-  readonly map: Float32Array;
-  readonly area: GridArea;
-}
-
-const CAPTION = 34;
-
-/** Side by side, in as many rows as are needed. */
-function drawPanels(
-  { picture, top, sheet }: Scene,
-  panels: readonly Panel[],
-  most: number,
-  mark: Mark,
-): void {
-  const { area } = panels[0]!;
-  const cell = cellSize(area, most);
-  const size = { width: (area.right - area.left) * cell, height: (area.bottom - area.top) * cell };
-  const step = Math.max(size.width, most) + (most === SLOT_SIZE ? SMALL_GAP : GAP);
-  const across = Math.max(1, Math.floor((WIDTH - 2 * EDGE + GAP) / step));
-  for (let begin = 0; begin < panels.length; begin += across)
-    sheet.place(CAPTION + size.height + 12, (y) =>
-      panels
-        .slice(begin, begin + across)
-        .map(({ name, note, map }, i) => {
-          const place = { x: EDGE + i * step, y: y + CAPTION, ...size };
-          return [
-            text(name, { class: 'tls-ink', x: place.x, y: y + 12, 'font-weight': 600 }),
-            text(note, {
-              class: 'tls-muted',
-              x: place.x,
-              y: y + 27,
-              'font-size': most === SLOT_SIZE ? 10 : FONT,
-            }),
-            photograph('ground', picturePart(area, picture.patch), place),
-            heatOver(map, picture, area, place, top),
-            marks(picture, area, place, mark),
-          ].join('');
-        })
-        .join(''),
-    );
-}
-
-function heatOver(
-  map: Float32Array,
-  { weights: { grid } }: ImageAttentionPicture,
-  { top: firstRow, left, bottom, right }: GridArea,
-  { x, y, width, height }: Frame,
-  top: number,
-): string {
-  const size = { rows: bottom - firstRow, columns: right - left };
-  const cells = { x, y, columnWidth: width / size.columns, rowHeight: height / size.rows };
-  const level = (row: number, column: number) =>
-    levelOf(map[(firstRow + row) * grid.columns + left + column]!, top);
-  const heat = heatMap(size, level, cells);
-  return heat === '' ? '' : element('g', { class: 'tls-over' }, heat);
-}
-
-/** What is outlined: the token asked about, its segment and what it sees; only what it sees; nothing. */
-type Mark = 'all' | 'window' | 'none';
-
-function marks({ weights }: ImageAttentionPicture, shown: GridArea, place: Frame, mark: Mark): string {
-  const { query, segment, seen } = weights;
-  if (mark === 'none') return '';
-  const window = segment === null || seen === null ? '' : outline(seen, shown, place, '');
-  if (mark === 'window' && window !== '') return window;
-  const own = { top: query.row, left: query.column, bottom: query.row + 1, right: query.column + 1 };
-  const cell = place.width / (shown.right - shown.left);
-  return [
-    window,
-    segment === null ? '' : outline(segment, shown, place, ' tls-dashed'),
-    cell < 7 ? ring(query, shown, place, cell) : outline(own, shown, place, ''),
-  ].join('');
-}
-
-function outline(area: GridArea, shown: GridArea, place: Frame, look: string): string {
-  const cell = place.width / (shown.right - shown.left);
-  const box = {
-    x: place.x + (area.left - shown.left) * cell,
-    y: place.y + (area.top - shown.top) * cell,
-    width: (area.right - area.left) * cell,
-    height: (area.bottom - area.top) * cell,
-  };
-  return (
-    element('rect', { class: 'tls-halo', ...box }) +
-    element('rect', { class: `tls-mark tls-c0${look}`, ...box })
-  );
-}
-
-/** A token too small for an outline of its own. */
-function ring({ row, column }: GridPlace, shown: GridArea, place: Frame, cell: number): string {
-  const at = {
-    cx: place.x + (column + 0.5 - shown.left) * cell,
-    cy: place.y + (row + 0.5 - shown.top) * cell,
-    r: 4.5,
-  };
-  return (
-    element('circle', { class: 'tls-halo', ...at }) + element('circle', { class: 'tls-mark tls-c0', ...at })
-  );
-}
-
-function whole({ weights: { grid } }: ImageAttentionPicture): GridArea {
+function whole({ grid }: GridBlockWeights): GridArea {
   return { top: 0, left: 0, bottom: grid.rows, right: grid.columns };
 }
 
@@ -340,15 +274,4 @@ function widened({ top, left, bottom, right }: GridArea, { grid }: GridBlockWeig
     bottom: Math.min(grid.rows, bottom + 1),
     right: Math.min(grid.columns, right + 1),
   };
-}
-
-/** Tokens as pixels of the image. */
-function picturePart({ top, left, bottom, right }: GridArea, patch: number): Frame {
-  return { x: left * patch, y: top * patch, width: (right - left) * patch, height: (bottom - top) * patch };
-}
-
-/** Pixels of the page for a token; large ones in halves, so that at twice the density all cells are equal. */
-function cellSize({ top, left, bottom, right }: GridArea, most: number): number {
-  const cell = most / Math.max(bottom - top, right - left);
-  return cell < 2 ? cell : Math.floor(2 * cell) / 2;
 }
