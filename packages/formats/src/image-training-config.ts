@@ -32,8 +32,7 @@ export const imageTrainingSchema = object(
         name: dataName,
         path: dataPath,
         split: field(
-          'held-out: pictures of the training part choose the checkpoint; published: the validation part does, or else the test part, as ' +
-            'where the numbers of ImageNet come from.',
+          'held-out: pictures of the training part choose the checkpoint; published: the validation part, else the test part, does.',
           oneOf('held-out', 'published'),
           'held-out',
         ),
@@ -49,7 +48,7 @@ export const imageTrainingSchema = object(
     batchSize: field('Pictures of one batch; mixing is within it.', size()),
     ...updates,
     maxEpochs: field(
-      'Passes through the training pictures, from which maxSteps follows when the data are opened; null: maxSteps is as it stands.',
+      'Passes through the training pictures; maxSteps follows from them. null: maxSteps stands.',
       nullable(size()),
       null,
     ),

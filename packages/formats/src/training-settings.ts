@@ -22,7 +22,7 @@ function isDevice(value: unknown): value is Device {
 
 const optimizerSchema = object({
   name: field(
-    "Update rule; all decay weights apart from the gradient. adam is fairseq's, adamw-decay-after that of the published vision models.",
+    "Update rule; adam is fairseq's, adamw-decay-after that of vision. Weights decay apart from the gradient.",
     oneOf('adamw', 'adam', 'adamw-decay-after'),
   ),
   learningRate: field('Peak learning rate.', number({ above: 0 })),
@@ -38,7 +38,11 @@ const scheduleSchema = object(
       'Course of the learning rate after warm-up; vision-cosine is that of the published vision models.',
       oneOf('constant', 'cosine', 'one-cycle', 'vision-cosine'),
     ),
-    warmupSteps: field('Steps of linear rise to the peak; vision-cosine has warmupFraction.', sizeOrZero(), 0),
+    warmupSteps: field(
+      'Steps of linear rise to the peak; vision-cosine has warmupFraction.',
+      sizeOrZero(),
+      0,
+    ),
     warmupFraction: field(
       'Part of the run in which vision-cosine rises to the peak.',
       number({ min: 0, max: 1 }),
@@ -57,7 +61,9 @@ const scheduleSchema = object(
   },
   (schedule, report) => {
     const isVision = schedule.name === 'vision-cosine';
-    const others = isVision ? (['warmupSteps'] as const) : (['warmupFraction', 'initialLearningRateFraction'] as const);
+    const others = isVision
+      ? (['warmupSteps'] as const)
+      : (['warmupFraction', 'initialLearningRateFraction'] as const);
     for (const key of others)
       if (schedule[key] !== 0)
         report(key, `expected 0 for the schedule ${schedule.name}, received ${schedule[key]}`);
@@ -83,7 +89,7 @@ export const updates = {
     null,
   ),
   emaDecay: field(
-    'Part that a moving average of the weights keeps at each update; it is what is evaluated and kept as best. null: no average.',
+    'What a moving average of the weights, which is then evaluated and kept, keeps at an update; null: none.',
     nullable(number({ above: 0, below: 1 })),
     null,
   ),
@@ -137,7 +143,7 @@ export function checkBudget(run: Budget, report: ReportProblem): void {
   if (own.every((key) => run[key] === null))
     report(
       'maxSteps',
-      `expected a limit in ${own.slice(0, -1).join(', ')} or ${own.at(-1)}, received null in all of them`,
+      `expected a limit in ${own.slice(0, -1).join(', ')} or ${own.at(-1)}, received null in all ${own.length === 4 ? 'four' : 'three'}`,
     );
   if (maxSteps !== null && schedule.warmupSteps > maxSteps) {
     report('schedule.warmupSteps', `expected at most maxSteps ${maxSteps}, received ${schedule.warmupSteps}`);

@@ -1,4 +1,11 @@
-import { type AdamWNumbers, type AdamWUpdate, foreachStep, fusedStep, isFusable, shrink } from './adamw-step.js';
+import {
+  type AdamWNumbers,
+  type AdamWUpdate,
+  foreachStep,
+  fusedStep,
+  isFusable,
+  shrink,
+} from './adamw-step.js';
 import { type Group, Optimizer, type ParameterGroup, type Parameters, type Update } from './optimizer.js';
 
 export type AdamSetting = 'learningRate' | 'beta1' | 'beta2' | 'epsilon' | 'weightDecay';

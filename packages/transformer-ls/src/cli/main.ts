@@ -38,8 +38,12 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'picture of what a trained classifier attends to in one text',
     load: async () => (await import('./attend.js')).attendCommand(),
   },
+  import: {
+    summary: 'turn a PyTorch checkpoint of the published code into a model folder',
+    load: async () => (await import('./import.js')).importCommand(),
+  },
   inspect: {
-    summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',
+    summary: 'show what a run, checkpoint, weight file, PyTorch file, dictionary or metrics file holds',
     load: async () => (await import('./inspect.js')).inspectCommand(),
   },
   images: {

@@ -39,7 +39,12 @@ type Kind = TrainingConfig['kind'];
 type Given = [flag: string, key: string, value: unknown];
 
 /** Flags that mean something for pictures only, and those that mean nothing for them. */
-const FOR_IMAGES = { epochs: '--epochs', arch: '--arch', imageSize: '--image-size', classes: '--classes' } as const;
+const FOR_IMAGES = {
+  epochs: '--epochs',
+  arch: '--arch',
+  imageSize: '--image-size',
+  classes: '--classes',
+} as const;
 const NOT_FOR_IMAGES = { from: '--from', segment: '--segment', maxTokens: '--max-tokens' } as const;
 
 /**
@@ -88,7 +93,8 @@ function refuseStrangers(flags: TrainFlags, kind: Kind): void {
   if (strange === undefined) return;
   const [, flag] = strange;
   if (!isImages) throw new UsageError(`${flag} is for recipes vision/…, which train on pictures`);
-  const instead = flag === '--from' ? '--data <folder>' : flag === '--max-tokens' ? '--epochs <n>' : '--image-size <n>';
+  const instead =
+    flag === '--from' ? '--data <folder>' : flag === '--max-tokens' ? '--epochs <n>' : '--image-size <n>';
   throw new UsageError(`${flag} is not for recipes vision/…; give ${instead}`);
 }
 
@@ -101,7 +107,10 @@ function dataOf({ data, from }: TrainFlags, kind: Kind, isNew: boolean): Given[]
     ];
   if (data === undefined) return [];
   const path = resolve(data);
-  return [['--data', 'data.path', path], ...(isNew ? [['--data', 'data.name', basename(path)] as Given] : [])];
+  return [
+    ['--data', 'data.path', path],
+    ...(isNew ? [['--data', 'data.name', basename(path)] as Given] : []),
+  ];
 }
 
 /** A limit that is given takes the place of all the recipe has; those not given are lifted. */

@@ -1,13 +1,14 @@
 /** What the flags of `train` ask for. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TrainingConfig } from '@transformer-ls/formats';
+import type { ImageClassifierConfig, TrainingConfig } from '@transformer-ls/formats';
 import { preset } from '../models/language-model/presets.js';
 import { classifierPreset } from '../models/sequence-classifier/presets.js';
 import { parseArchString } from '../models/vil-ls/arch-string.js';
+import { vilLsPresetNames } from '../models/vil-ls/presets.js';
 import { visionPreset } from '../models/vision/presets.js';
 import { CONFIG_NAME } from '../run/run-folder.js';
-import { attentionOverrides, withOverrides } from '../train/overrides.js';
+import { attentionOverrides, type Brought, withOverrides } from '../train/overrides.js';
 import { recipe, recipeNames } from '../train/recipes.js';
 import type { TrainingRequest } from '../train/training.js';
 import { corpusSearchFolders, dataFolder } from './data-folder.js';
@@ -56,18 +57,42 @@ function kindOfRun(folder: string): TrainingConfig['kind'] {
 
 function configOf(
   base: TrainingConfig,
-  { attention }: TrainFlags,
+  flags: TrainFlags,
   overrides: Readonly<Record<string, unknown>>,
   say: (line: string) => void,
 ): TrainingConfig {
+  const { attention } = flags;
   const own = attention === undefined ? { overrides: {}, notes: [] } : attentionOverrides(base, attention);
-  const [chosen] = Object.entries(own.overrides);
-  if (chosen !== undefined && chosen[0] in overrides && overrides[chosen[0]] !== chosen[1])
-    throw new UsageError(`--attention and --set disagree about ${chosen[0]}`);
-  const config = withOverrides(base, { ...keptCycle(base, overrides), ...own.overrides, ...overrides });
+  refuseTwoAttentions(own.overrides, overrides, flags);
+  const precision = precisionOf(base, overrides);
+  const config = withOverrides(base, {
+    ...keptCycle(base, overrides),
+    ...precision.overrides,
+    ...own.overrides,
+    ...overrides,
+  });
   // What the user chose himself needs no word.
-  for (const { key, line } of own.notes) if (!(key in overrides)) say(line);
+  for (const { key, line } of [...own.notes, ...precision.notes]) if (!(key in overrides)) say(line);
   return config;
+}
+
+/** The first of what a flag brings about is what it says itself. */
+function refuseTwoAttentions(
+  own: Readonly<Record<string, unknown>>,
+  overrides: Readonly<Record<string, unknown>>,
+  { set }: TrainFlags,
+): void {
+  const [key] = Object.keys(own);
+  if (key === undefined || !(key in overrides) || overrides[key] === own[key]) return;
+  const text = set.find((one) => one.startsWith(`${key}=`));
+  throw new UsageError(`--attention and --set ${text} disagree about ${key}`);
+}
+
+/** Recipes for GPUs that are run on the CPU. */
+function precisionOf({ precision }: TrainingConfig, { device }: Readonly<Record<string, unknown>>): Brought {
+  if (device !== 'cpu' || precision !== 'float16') return { overrides: {}, notes: [] };
+  const line = 'the CPU does not train in float16: precision is float32';
+  return { overrides: { precision: 'float32' }, notes: [{ key: 'precision', line }] };
 }
 
 function withModel(base: TrainingConfig, { model, arch, imageSize }: TrainFlags): TrainingConfig {
@@ -84,12 +109,20 @@ function withVisionModel(
   arch: string | undefined,
   imageSize: number | undefined,
 ): TrainingConfig {
-  const { mode } = base.model;
-  const size = imageSize === undefined ? {} : { imageSize };
-  const model = name === undefined ? base.model : visionPreset(name, { mode, ...size });
+  const model = name === undefined ? base.model : otherModel(base.model.mode, name, imageSize);
   if (arch === undefined) return { ...base, model };
   if (model.kind !== 'vil-ls') throw new UsageError(`--arch is for ViL-LS; ${model.kind} has other stages`);
-  return { ...base, model: { ...model, stages: parseArchString(arch, mode) } };
+  return { ...base, model: { ...model, stages: parseArchString(arch, model.mode) } };
+}
+
+/** In the recipe's mode, where it has it. */
+function otherModel(
+  mode: 'reference' | 'consistent',
+  name: string,
+  imageSize: number | undefined,
+): ImageClassifierConfig {
+  const size = imageSize === undefined ? {} : { imageSize };
+  return visionPreset(name, vilLsPresetNames.some((one) => one === name) ? { mode, ...size } : size);
 }
 
 /** A one-cycle schedule keeps its shape in a longer or shorter run: its warm-up is a share of the steps. */

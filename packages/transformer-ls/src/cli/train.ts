@@ -48,9 +48,16 @@ export function trainCommand(): Command {
     )
     .option('--from <path>', 'file or folder the corpus is made from')
     .option('--model <preset>', `model size: ${presetNames.join(', ')}`)
-    .option('--arch <stages>', "stages of a vision model in the published notation: 'l1,h3,d96,n1,s1,g1,p4,f7,a0,r8_…'")
+    .option(
+      '--arch <stages>',
+      "stages of a vision model in the published notation: 'l1,h3,d96,n1,s1,g1,p4,f7,a0,r8_…'",
+    )
     .option('--image-size <n>', 'pixels a side that a vision model sees', wholeNumber({ min: 1 }))
-    .option('--classes <n>', 'classes of a vision model (default: those of the pictures)', wholeNumber({ min: 1 }))
+    .option(
+      '--classes <n>',
+      'classes of a vision model (default: those of the pictures)',
+      wholeNumber({ min: 1 }),
+    )
     .option('--attention <name>', 'how the tokens of a classifier attend to one another: one of those below')
     .option('--out <folder>', 'new folder of the run (default: runs/<recipe>)')
     .option(

@@ -61,10 +61,16 @@ export function partsInUse(
 const HELD_OUT_SEED = 0;
 
 /** @throws DataError, ConfigError in one line where there are no such pictures */
-export async function openImageData({ data, evaluateExamples, seed }: ImageTrainingConfig): Promise<ImageData> {
+export async function openImageData({
+  data,
+  evaluateExamples,
+  seed,
+}: ImageTrainingConfig): Promise<ImageData> {
   const { path, examples } = data;
   if (path === null)
-    throw new ConfigError([`data.path: where the pictures of ${data.name} lie must be said: --data <folder or archive>`]);
+    throw new ConfigError([
+      `data.path: where the pictures of ${data.name} lie must be said: --data <folder or archive>`,
+    ]);
   const parts = partsInUse(await findImages(path), data, path);
   const train = await select(parts.train, examples, seed);
   try {
@@ -73,7 +79,7 @@ export async function openImageData({ data, evaluateExamples, seed }: ImageTrain
     return {
       train,
       valid,
-      validationIs: parts.isHeldOut ? 'held out of them' : valid.set.name,
+      validationIs: parts.isHeldOut ? 'held out of the training part' : valid.set.name,
       close: async () => {
         await train.set.close();
         await valid.set.close();

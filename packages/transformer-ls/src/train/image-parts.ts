@@ -1,6 +1,11 @@
 /** Pictures, model and task of a vision model's run. */
 import { availableParallelism } from 'node:os';
-import { ConfigError, type ImageTrainingConfig, parseConfig, imageTrainingSchema } from '@transformer-ls/formats';
+import {
+  ConfigError,
+  type ImageTrainingConfig,
+  imageTrainingSchema,
+  parseConfig,
+} from '@transformer-ls/formats';
 import { ImageLoader } from '../images/loader/image-loader.js';
 import { createImageClassifier } from '../models/vision/image-classifier.js';
 import { formatInteger } from '../text/numbers.js';
@@ -41,12 +46,12 @@ export async function imageParts(
       for (const { message } of [...batches.problems, ...validation.problems]) reported.add(message);
       return scores;
     };
-    const { name, fingerprint, classes } = data.train.set;
+    const { fingerprint, classes } = data.train.set;
     const task = new ImageTask({ model, config, batches, fingerprint, validate, precision });
     return {
       config,
       task,
-      data: { name, sha256: fingerprint, caution: '' },
+      data: { name: config.data.name, sha256: fingerprint, caution: '' },
       companions: new Map([['classes.txt', `${classes.join('\n')}\n`]]),
       close,
     };
@@ -97,7 +102,7 @@ function completed(
   const classes = train.set.classIds.length;
   if (!classesFromData && classes !== model.classes)
     throw new ConfigError([
-      `model.classes: expected ${classes}, the classes of ${train.set.name}, received ${model.classes}`,
+      `model.classes: expected ${classes}, the classes of ${config.data.name}, received ${model.classes}`,
     ]);
   const maxSteps =
     maxEpochs === null
@@ -106,10 +111,14 @@ function completed(
   return parseConfig(imageTrainingSchema, { ...config, maxSteps, model: { ...model, classes } });
 }
 
-function described({ maxEpochs, maxSteps, data }: ImageTrainingConfig, { train, valid, validationIs }: ImageData): string {
+function described(
+  { maxEpochs, maxSteps, data }: ImageTrainingConfig,
+  { train, valid, validationIs }: ImageData,
+): string {
   const count = (selection: ImageData['train']) => formatInteger(selection.pictures.length);
   const counts = `${count(train)} pictures of ${formatInteger(train.set.classIds.length)} classes to train on`;
   const choose = `${count(valid)} to choose the checkpoint (${validationIs})`;
-  const epochs = maxEpochs === null ? '' : `; ${formatInteger(maxEpochs)} epochs are ${formatInteger(maxSteps!)} steps`;
+  const epochs =
+    maxEpochs === null ? '' : `; ${formatInteger(maxEpochs)} epochs are ${formatInteger(maxSteps!)} steps`;
   return `${data.name}: ${counts}, ${choose}${epochs}`;
 }

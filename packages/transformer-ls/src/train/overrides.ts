@@ -73,9 +73,10 @@ function withoutEpochs(
   return { ...overrides, maxEpochs };
 }
 
-export interface AttentionOverrides {
+/** What a flag brings about. */
+export interface Brought {
   readonly overrides: Readonly<Record<string, unknown>>;
-  /** What changes besides the mechanism: the setting, and a line for the user. */
+  /** What changes besides what it says itself: the setting, and a line for the user. */
   readonly notes: readonly { readonly key: string; readonly line: string }[];
 }
 
@@ -90,7 +91,7 @@ const publishedSizes: Partial<Record<AttentionName, readonly [key: string, value
  *
  * Throws ConfigError for a name that does not exist, and for language models, whose attention is causal.
  */
-export function attentionOverrides(config: TrainingConfig, name: string): AttentionOverrides {
+export function attentionOverrides(config: TrainingConfig, name: string): Brought {
   if (config.kind === 'image-training') return stageAttention(config, name);
   if (config.kind !== 'classifier-training')
     throw new ConfigError([
@@ -119,11 +120,15 @@ export function attentionOverrides(config: TrainingConfig, name: string): Attent
 const stageAttentions = ['long-short', 'full'] as const;
 
 /** Every stage of a vision model attends alike. */
-function stageAttention({ model }: ImageTrainingConfig, name: string): AttentionOverrides {
+function stageAttention({ model }: ImageTrainingConfig, name: string): Brought {
   const attention = stageAttentions.find((one) => one === name);
   if (attention === undefined) throw unknownName('attention', name, stageAttentions);
   const stages = model.stages.map((stage) => ({ ...stage, attention }));
-  const unused = 'without window, projection and DualLN; positions as before';
+  const instead =
+    model.kind === 'vil-ls'
+      ? 'relative biases, where there are any, span the whole grid'
+      : 'keys and values at every keyValueStride-th place, as in CvT';
+  const unused = `without window, projection and DualLN; ${instead}`;
   const notes =
     attention === 'full'
       ? [{ key: 'model.stages', line: `full attention in all ${stages.length} stages: ${unused}` }]

@@ -28,10 +28,7 @@ export function checkpointOf(trainer: Trainer): CheckpointContent {
   return {
     step: counters.step,
     files: new Map([
-      [
-        MODEL_FILE,
-        { ...tensorFile(average?.stateDict() ?? trained), metadata: modelMetadata(config.model) },
-      ],
+      [MODEL_FILE, { ...tensorFile(average?.stateDict() ?? trained), metadata: modelMetadata(config.model) }],
       ...(average === null ? [] : [[TRAINED_FILE, tensorFile(trained)] as const]),
       [OPTIMIZER_FILE, tensorFile(optimizer.tensors)],
       [MEMORY_FILE, tensorFile(memory.tensors)],

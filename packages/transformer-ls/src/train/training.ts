@@ -62,7 +62,10 @@ export interface Training {
 export async function openTraining(request: TrainingRequest, observer: TrainingObserver): Promise<Training> {
   if (request.kind === 'new') {
     const { classesFromData } = request;
-    const parts = await buildParts(request.config, request.data, { ...partsOptions(observer), classesFromData });
+    const parts = await buildParts(request.config, request.data, {
+      ...partsOptions(observer),
+      classesFromData,
+    });
     const { config } = parts;
     if (config.initialWeights !== null) await loadInitialWeights(parts.task.model, config.initialWeights);
     const folder = await createRun(request.folder, asJson(config), folderOptions(config, observer));

@@ -50,6 +50,24 @@ function published(preset: VisionPresetName, mode: 'reference' | 'consistent', b
   };
 }
 
+/**
+ * CvT-LS has no published run: DeiT's, which CvT's is close to (spec section 6), for as many pictures an update as ViL-LS. Rates and
+ * decay are DeiT's, the rest is that of ViL-LS.
+ */
+function likeDeit(preset: VisionPresetName): Settings {
+  const [learningRate, least] = [1e-3, 1e-5];
+  const base = published(preset, 'consistent');
+  return {
+    ...base,
+    optimizer: { name: 'adamw', learningRate, weightDecay: 0.05 },
+    schedule: {
+      ...base.schedule,
+      initialLearningRateFraction: 1e-6 / learningRate,
+      finalLearningRateFraction: least / learningRate,
+    },
+  };
+}
+
 /** ViL-LS for small pictures: long-short attention on the two finer grids, full attention on the coarsest. */
 function smallVilLs(imageSize: number, firstPatch: number): ImageClassifierConfig {
   const arch = [
@@ -101,6 +119,10 @@ export const visionRecipes: Readonly<Record<string, Settings>> = {
   'vision/vil-ls-medium': published('vil-ls-medium', 'reference'),
   'vision/vil-ls-base': published('vil-ls-base', 'reference', 64),
   'vision/vil-ls-medium-384': published('vil-ls-medium-384', 'reference', 32),
+  'vision/cvt-ls-13': likeDeit('cvt-ls-13'),
+  'vision/cvt-ls-17': likeDeit('cvt-ls-17'),
+  'vision/cvt-ls-21': likeDeit('cvt-ls-21'),
+  'vision/cvt-ls-21s': likeDeit('cvt-ls-21s'),
   'vision/cifar10-cpu': onCpu('cifar10', smallVilLs(32, 2)),
   'vision/tiny-imagenet-cpu': { ...onCpu('tiny-imagenet', smallVilLs(64, 4)), maxEpochs: 24 },
 };

@@ -1,5 +1,13 @@
 /** A moving average of a model's weights, which often classifies better than the weights themselves. */
-import { isFloatingPoint, keep, type Module, noGrad, operator, scope, type Tensor } from '@transformer-ls/torch';
+import {
+  isFloatingPoint,
+  keep,
+  type Module,
+  noGrad,
+  operator,
+  scope,
+  type Tensor,
+} from '@transformer-ls/torch';
 
 const subtract = operator('aten::_foreach_sub.List');
 const addInPlace = operator('aten::_foreach_add_.List');

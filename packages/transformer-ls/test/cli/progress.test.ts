@@ -34,6 +34,7 @@ const evaluation: EvaluationRecord = {
   loss: 1.615,
   bpc: 2.33,
   accuracy: null,
+  top5: null,
   seconds: 3,
   best: true,
 };

@@ -7,9 +7,9 @@ import { restoreTrainer } from '../../src/train/training-state.js';
 import { scratchFolder } from '../data/scratch-folder.js';
 import {
   SIDE,
+  StripeBatches,
   smallImageConfig,
   smallImageTrainer,
-  StripeBatches,
   type WithStatistics,
 } from './small-image-run.js';
 
@@ -38,7 +38,11 @@ describe('training a vision model', () => {
     noGrad(() => {
       for (const [name, value] of model.namedParameters())
         if (name === 'inner.head.weight') value.zero_();
-        else if (name === 'inner.head.bias') value.copy_(full([4], 0)).select(0, only).fill_(9);
+        else if (name === 'inner.head.bias')
+          value
+            .copy_(full([4], 0))
+            .select(0, only)
+            .fill_(9);
     });
     const wanted = labels.filter((label) => label === only).length / labels.length;
     expect(trainer.update().accuracy).toBeCloseTo(wanted, 9);
@@ -86,8 +90,7 @@ describe('stopped and continued = never stopped, byte for byte', () => {
 
     const names = ['model', 'optimizer', 'random'];
     if ('emaDecay' in changes) names.push('trained-weights');
-    for (const name of names)
-      expect(bytesOf(after, name).equals(bytesOf(straight, name)), name).toBe(true);
+    for (const name of names) expect(bytesOf(after, name).equals(bytesOf(straight, name)), name).toBe(true);
     expect(after.counters.best).toEqual(straight.counters.best);
   });
 

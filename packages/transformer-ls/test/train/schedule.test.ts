@@ -75,21 +75,29 @@ describe('vision-cosine', () => {
   );
 
   it('falls a little where the warm-up ends: the cosine has run since the first step', () => {
-    const at = (step: number) => scheduledSettings(config, { steps: step, tokens: 0, seconds: 0 }).learningRate;
+    const at = (step: number) =>
+      scheduledSettings(config, { steps: step, tokens: 0, seconds: 0 }).learningRate;
     expect(at(warmup)).toBeLessThan(peak);
     expect(at(warmup - 1)).toBeGreaterThan(at(warmup));
   });
 
   it('has its warm-up as a part of a run, whatever limits the run', () => {
     const seconds = { ...config, maxSteps: null, maxSeconds: 600 };
-    const at = (used: number) => scheduledSettings(seconds, { steps: 7, tokens: 0, seconds: used }).learningRate;
+    const at = (used: number) =>
+      scheduledSettings(seconds, { steps: 7, tokens: 0, seconds: used }).learningRate;
     expect(at(5)).toBeCloseTo(peak * (0.002 + 0.998 / 2), 12);
     expect(at(600)).toBeCloseTo(least, 12);
   });
 
   it.each([
-    [{ name: 'vision-cosine', warmupSteps: 3 }, 'warmupSteps: expected 0 for the schedule vision-cosine, received 3'],
-    [{ name: 'cosine', warmupFraction: 0.1 }, 'warmupFraction: expected 0 for the schedule cosine, received 0.1'],
+    [
+      { name: 'vision-cosine', warmupSteps: 3 },
+      'warmupSteps: expected 0 for the schedule vision-cosine, received 3',
+    ],
+    [
+      { name: 'cosine', warmupFraction: 0.1 },
+      'warmupFraction: expected 0 for the schedule cosine, received 0.1',
+    ],
   ])('%j is refused', (schedule, message) => {
     expect(() => smallConfig({ schedule })).toThrow(message);
   });

@@ -115,13 +115,15 @@ export interface SmallImageTrainerOptions {
 export async function smallImageTrainer(
   config: ImageTrainingConfig,
   folder: string,
-  { batches = new StripeBatches(config.batchSize, true), fingerprint = 'stripes' }: SmallImageTrainerOptions = {},
+  {
+    batches = new StripeBatches(config.batchSize, true),
+    fingerprint = 'stripes',
+  }: SmallImageTrainerOptions = {},
 ): Promise<Trainer & { readonly options: { readonly task: ImageTask } }> {
   manualSeed(config.seed);
   const model = new WithStatistics(createImageClassifier(config.model));
   const precision = new Precision(config.precision, config.device);
-  const validate = () =>
-    scoreImages(model, new StripeBatches(16), { device: config.device, precision });
+  const validate = () => scoreImages(model, new StripeBatches(16), { device: config.device, precision });
   const task = new ImageTask({ model, config, batches, fingerprint, validate, precision });
   const options = { onProblem: (line: string) => expect.fail(line), keep: 2 };
   const json = JSON.parse(JSON.stringify(config));
