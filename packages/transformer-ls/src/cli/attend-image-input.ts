@@ -54,11 +54,16 @@ export function tokenAt(
   const down = along(y, box.top, box.bottom, view.height);
   if (across < 0 || across >= view.width || down < 0 || down >= view.height)
     throw new UsageError(
-      `--at-pixel: expected a pixel that the model sees, x from ${Math.ceil(box.left)} to ${Math.floor(box.right) - 1} and y from ${Math.ceil(box.top)} to ${Math.floor(box.bottom) - 1}, received ${x}:${y}`,
+      `--at-pixel: expected a pixel that the model sees, x ${pixelsText(box.left, box.right)} and y ${pixelsText(box.top, box.bottom)}, received ${x}:${y}`,
     );
   // The last token of a grid also stands for pixels that no whole patch is left of.
   return {
     row: Math.min(rows - 1, Math.floor(down / patch)),
     column: Math.min(columns - 1, Math.floor(across / patch)),
   };
+}
+
+/** Those whose middle lies between the edges. */
+function pixelsText(from: number, to: number): string {
+  return `from ${Math.ceil(from - 0.5)} to ${Math.ceil(to - 0.5) - 1}`;
 }

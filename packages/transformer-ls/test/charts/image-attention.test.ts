@@ -204,7 +204,7 @@ describe('the picture of an image', () => {
     const question = 'What the token at row 3, column 4 takes, and from where';
     const [slots, through, global] = [
       'What the slots are made of',
-      'Through the slots, followed to their tokens',
+      'Through the slots',
       'What the global token takes',
     ];
     expect(of({})).toEqual([question, 'From the tokens around it', slots, through, global]);
@@ -225,6 +225,7 @@ describe('the picture of an image', () => {
     expect(svg.match(/>slot \d, peak /g)).toHaveLength(6);
     const one = imageAttentionPicture(picture(blockWeights(usual, 2), { heads: [1] }));
     expect(one.match(/href="#tls-(photograph|grey)"/g)).toHaveLength(1 + 3 + 3);
+    expect(headings(one).slice(1)).toEqual(['Where in the image', 'What the slots are made of']);
     expect(one.includes('Head 2') && !one.includes('Head 1') && !one.includes('Mean of')).toBe(true);
   });
 
@@ -243,14 +244,14 @@ describe('the picture of an image', () => {
         /<rect class="tls-mark tls-c0( tls-dashed)?" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"/g,
       ),
     ];
-    // 300 pixels for 8 columns are 37.5 each; 240 for the three that are seen and one more on either side 48.
+    // 300 pixels for 8 columns are 37.5 each; 330 for the three that are seen and one more on either side 66.
     expect(boxes.map(([, dashed, , , width]) => [dashed !== undefined, Number(width)])).toEqual([
       [false, 3 * 37.5],
       [true, 3 * 37.5],
       [false, 37.5],
-      [false, 3 * 48],
-      [true, 3 * 48],
-      [false, 48],
+      [false, 3 * 66],
+      [true, 3 * 66],
+      [false, 66],
     ]);
     // Column 4, the token itself, from the left edge of the page.
     expect(Number(boxes[2]![2])).toBe(24 + 4 * 37.5);
