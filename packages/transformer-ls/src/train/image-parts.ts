@@ -6,12 +6,13 @@ import {
   imageTrainingSchema,
   parseConfig,
 } from '@transformer-ls/formats';
+import { scoreImages } from '../evaluate/images.js';
 import { ImageLoader } from '../images/loader/image-loader.js';
 import { createImageClassifier } from '../models/vision/image-classifier.js';
 import { formatInteger } from '../text/numbers.js';
+import { CLASSES_NAME, classNamesText } from '../weights/class-names.js';
 import { type ImageData, openImageData } from './image-data.js';
 import { ImageTask } from './image-task.js';
-import { scoreImages } from './image-validation.js';
 import type { DataPlaces, Parts, PartsOptions } from './parts.js';
 import type { Precision } from './precision.js';
 
@@ -46,13 +47,14 @@ export async function imageParts(
       for (const { message } of [...batches.problems, ...validation.problems]) reported.add(message);
       return scores;
     };
-    const { fingerprint, classes } = data.train.set;
+    const { fingerprint, classes, classIds } = data.train.set;
+    const named = classIds.map((id, label) => ({ id, name: classes[label]! }));
     const task = new ImageTask({ model, config, batches, fingerprint, validate, precision });
     return {
       config,
       task,
       data: { name: config.data.name, sha256: fingerprint, caution: '' },
-      companions: new Map([['classes.txt', `${classes.join('\n')}\n`]]),
+      companions: new Map([[CLASSES_NAME, classNamesText(named)]]),
       close,
     };
   } catch (error) {

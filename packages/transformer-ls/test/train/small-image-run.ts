@@ -7,7 +7,7 @@ import type { ImageBatch } from '../../src/images/loader/image-loader.js';
 import { createImageClassifier, type ImageClassifier } from '../../src/models/vision/image-classifier.js';
 import { createRun, resumeRun } from '../../src/run/run-folder.js';
 import { type ImageBatches, ImageTask } from '../../src/train/image-task.js';
-import { scoreImages } from '../../src/train/image-validation.js';
+import { scoreImages } from '../../src/evaluate/images.js';
 import { Precision } from '../../src/train/precision.js';
 import { Trainer } from '../../src/train/trainer.js';
 

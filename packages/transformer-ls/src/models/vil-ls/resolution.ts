@@ -46,9 +46,14 @@ export function vilLsAt(config: VilLsConfig, imageHeight: number, imageWidth: nu
 /** How far a search for a size that fits goes: windows of the coarsest windowed stage are far smaller. */
 const FARTHEST_SIDE = 1024;
 
-/** The next smaller and the next larger square that the schema takes. */
+/** The next smaller and the next larger square that the schema takes and of which no windowed stage cuts anything off. */
 function nearestSides(config: VilLsConfig, side: number): number[] {
+  const lastWindowed = config.stages.findLastIndex(({ attention }) => attention === 'long-short');
+  const patch = config.stages
+    .slice(0, lastWindowed + 1)
+    .reduce((product, { patchSize }) => product * patchSize, 1);
   const takes = (one: number) =>
+    one % patch === 0 &&
     vilLsSchema.check({ ...config, imageHeight: one, imageWidth: one }, '', []) !== undefined;
   const found = [-1, 1].map((step) => {
     for (let one = side + step; one > 0 && Math.abs(one - side) < FARTHEST_SIDE; one += step)
