@@ -9,6 +9,7 @@ export {
   takesClassToken,
 } from './classifier-config.js';
 export * from './closest-name.js';
+export { crc32 } from './crc32.js';
 export {
   type CvtLsConfig,
   type CvtLsStage,
@@ -51,6 +52,7 @@ export {
 export { PickleError, type PickleErrorCode } from './pickle-error.js';
 export {
   describePickle,
+  InertObject,
   inertGlobal,
   PickleDict,
   PickleGlobal,
@@ -58,6 +60,19 @@ export {
   type PickleValue,
   wrongType,
 } from './pickle-values.js';
+export { LARGEST_PTH_TENSOR, openPth, type PthFile } from './pth/pth.js';
+export { PthError, type PthErrorCode } from './pth/pth-error.js';
+export { PthNamespace, PthStorage, PthTensor, UnsupportedTensor } from './pth/pth-values.js';
+export { MOST_PTH_DIMENSIONS } from './pth/tensor-layout.js';
+export { DEEPEST_PTH_OBJECT, MOST_PATH_CHARACTERS, MOST_PTH_VALUES } from './pth/tensor-paths.js';
+export {
+  EXPANSION_ALLOWANCE,
+  MOST_EXPANSION,
+  MOST_PTH_TENSORS,
+  MOST_UNKNOWN_GLOBALS,
+} from './pth/torch-globals.js';
+export { LARGEST_PTH_PICKLE } from './pth/torch-pickle.js';
+export { LARGEST_ZIP_DIRECTORY, MOST_ZIP_ENTRIES } from './pth/zip-directory.js';
 export * from './safetensors.js';
 export { SafetensorsError, type SafetensorsErrorCode } from './safetensors-error.js';
 // The building blocks have everyday names (`number`, `object`): they come under one.

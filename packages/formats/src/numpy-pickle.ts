@@ -2,16 +2,18 @@
 import { PickleError } from './pickle-error.js';
 import {
   describePickle,
-  latin1,
   PickleGlobal,
   PickleObject,
   type PickleValue,
+  shortText,
   wrongType,
 } from './pickle-values.js';
 
 /** Bytes that conversions of text to bytes may make for one file: a pickle may ask for the same conversion again and again. */
 const MOST_ENCODED_BYTES = 2 ** 28;
 const MOST_DIMENSIONS = 32;
+/** Characters of the code of a type, `u1`. */
+const LONGEST_TYPE = 8;
 
 /** A type of elements, such as `|u1` or `<f4`. */
 export class NumpyDtype extends PickleObject {
@@ -36,7 +38,7 @@ export class NumpyDtype extends PickleObject {
 
   /** (version, order of bytes, …) */
   override setState(state: PickleValue): void {
-    const order = Array.isArray(state) ? textOf(state[1]) : undefined;
+    const order = Array.isArray(state) ? shortText(state[1], LONGEST_TYPE) : undefined;
     if (order === undefined || !/^[<>|=]$/.test(order)) throw wrongType('numpy.dtype', 'its state', state);
     this.#order = order;
   }
@@ -111,7 +113,7 @@ export function numpyGlobals(): (module: string, name: string) => PickleGlobal |
 }
 
 function dtypeOf(type: PickleGlobal, code: PickleValue | undefined): NumpyDtype {
-  const text = textOf(code);
+  const text = shortText(code, LONGEST_TYPE);
   if (text === undefined || !/^[biufc]\d{1,2}$/.test(text))
     throw wrongType('numpy.dtype', 'a type of numbers', code);
   return new NumpyDtype(type, text);
@@ -120,12 +122,6 @@ function dtypeOf(type: PickleGlobal, code: PickleValue | undefined): NumpyDtype 
 function isShape(value: PickleValue | undefined): value is number[] {
   if (!Array.isArray(value) || value.length > MOST_DIMENSIONS) return false;
   return value.every((size) => typeof size === 'number' && Number.isSafeInteger(size) && size >= 0);
-}
-
-/** Short texts are bytes where Python 2 wrote them. */
-function textOf(value: PickleValue | undefined): string | undefined {
-  if (value instanceof Uint8Array && value.length <= 8) return latin1(value);
-  return typeof value === 'string' ? value : undefined;
 }
 
 function latin1Bytes(text: string): Uint8Array {

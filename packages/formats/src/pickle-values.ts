@@ -22,6 +22,8 @@ export type PickleValue =
 
 /** Longer keys of bytes are told apart by identity. */
 const LONGEST_BYTES_KEY = 1024;
+/** Bytes that are a key again and again become text once, so that small files stay small in memory. */
+const keyTexts = new WeakMap<Uint8Array, string>();
 
 /** A dict. The keys `b'data'` and `'data'` are one: Python 2 wrote the names that Python 3 writes as text as bytes. */
 export class PickleDict {
@@ -46,12 +48,27 @@ export class PickleDict {
 }
 
 function keyOf(key: PickleValue): PickleValue {
-  return key instanceof Uint8Array && key.length <= LONGEST_BYTES_KEY ? latin1(key) : key;
+  if (!(key instanceof Uint8Array) || key.length > LONGEST_BYTES_KEY) return key;
+  const text = keyTexts.get(key) ?? latin1(key);
+  keyTexts.set(key, text);
+  return text;
 }
 
 /** Bytes as the characters of the same numbers. */
 export function latin1(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes);
+}
+
+/** Text of at most `longest` bytes or characters, which Python 2 wrote as bytes; undefined for anything else. */
+export function shortText(value: PickleValue | undefined, longest: number): string | undefined {
+  if (value instanceof Uint8Array && value.length <= longest) return latin1(value);
+  return typeof value === 'string' && value.length <= longest ? value : undefined;
+}
+
+/** A number where it is exact. */
+export function shortestInteger(value: bigint): number | bigint {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
 }
 
 /** A class or function by its name. `call` makes what a call of it stands for; without it, calls are refused. */
@@ -82,9 +99,42 @@ export class PickleObject {
   }
 }
 
+/**
+ * An object of a class that nobody here knows. It takes whatever a pickle does to it, being called included, and does nothing: it only
+ * keeps what it was given.
+ */
+export class InertObject extends PickleObject {
+  #items: PickleValue[] | undefined;
+  #entries: PickleDict | undefined;
+
+  /** What was appended to it as to a list. */
+  get items(): readonly PickleValue[] {
+    return this.#items ?? [];
+  }
+
+  /** What was set in it as in a dict. */
+  get entries(): PickleDict {
+    return this.#entries ?? new PickleDict();
+  }
+
+  push(value: PickleValue): void {
+    this.#items ??= [];
+    this.#items.push(value);
+  }
+
+  set(key: PickleValue, value: PickleValue): void {
+    this.#entries ??= new PickleDict();
+    this.#entries.set(key, value);
+  }
+
+  call(args: PickleValue[]): InertObject {
+    return new InertObject(this.type, [this, args]);
+  }
+}
+
 /** A global whose calls give inert objects: for the parts of a file that the reader does not care for. */
 export function inertGlobal(module: string, name: string): PickleGlobal {
-  const type: PickleGlobal = new PickleGlobal(module, name, (args) => new PickleObject(type, args));
+  const type: PickleGlobal = new PickleGlobal(module, name, (args) => new InertObject(type, args));
   return type;
 }
 

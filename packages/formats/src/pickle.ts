@@ -7,7 +7,15 @@
  */
 import { quoted } from './describe-value.js';
 import { PickleError } from './pickle-error.js';
-import { describePickle, PickleDict, PickleGlobal, PickleObject, type PickleValue } from './pickle-values.js';
+import {
+  describePickle,
+  InertObject,
+  PickleDict,
+  PickleGlobal,
+  PickleObject,
+  type PickleValue,
+  shortestInteger,
+} from './pickle-values.js';
 
 /** Opcodes of one pickle. What each can add to the memory is bounded, so this bounds the memory. */
 export const MOST_PICKLE_OPCODES = 2 ** 23;
@@ -147,7 +155,7 @@ class PickleMachine {
   decimal(): number | bigint {
     const line = this.line();
     if (!/^-?\d+L?$/.test(line)) throw invalid(`expected a whole number, received ${quoted(line)}`);
-    return shortest(BigInt(line.replace('L', '')));
+    return shortestInteger(BigInt(line.replace('L', '')));
   }
 
   /** A whole number of `length` little-endian bytes, two's complement. */
@@ -155,7 +163,7 @@ class PickleMachine {
     if (length > LARGEST_PICKLE_INTEGER)
       throw new PickleError('too-large', `byte ${this.position}: a whole number has ${length} bytes`);
     const hex = Array.from(this.take(length).toReversed(), (byte) => byte.toString(16).padStart(2, '0'));
-    return length === 0 ? 0 : shortest(BigInt.asIntN(8 * length, BigInt(`0x${hex.join('')}`)));
+    return length === 0 ? 0 : shortestInteger(BigInt.asIntN(8 * length, BigInt(`0x${hex.join('')}`)));
   }
 
   private decoded(bytes: Uint8Array, at: number): string {
@@ -254,14 +262,14 @@ class PickleMachine {
   }
 
   call(type: PickleValue, args: PickleValue): void {
-    if (!(type instanceof PickleGlobal) || type.call === undefined)
-      throw new PickleError('forbidden-call', `a call of ${describePickle(type)} is not allowed`);
     if (!Array.isArray(args))
       throw new PickleError(
         'wrong-type',
-        `expected the arguments of ${type}, received ${describePickle(args)}`,
+        `expected the arguments of ${describePickle(type)}, received ${describePickle(args)}`,
       );
-    this.push(type.call(args));
+    if (type instanceof InertObject) this.push(type.call(args));
+    else if (type instanceof PickleGlobal && type.call !== undefined) this.push(type.call(args));
+    else throw new PickleError('forbidden-call', `a call of ${describePickle(type)} is not allowed`);
   }
 
   /** Sets the state of an object; that of a dict with attributes is passed over. */
@@ -278,8 +286,8 @@ class PickleMachine {
   }
 }
 
-const isList = (value: PickleValue) => Array.isArray(value);
-const isDict = (value: PickleValue) => value instanceof PickleDict;
+const isList = (value: PickleValue) => Array.isArray(value) || value instanceof InertObject;
+const isDict = (value: PickleValue) => value instanceof PickleDict || value instanceof InertObject;
 const isSet = (value: PickleValue) => value instanceof Set;
 const isObjectOrDict = (value: PickleValue) => value instanceof PickleObject || value instanceof PickleDict;
 
@@ -415,11 +423,6 @@ function addItems(machine: PickleMachine): void {
 function callLast(machine: PickleMachine): void {
   const [type, args] = machine.last(2);
   machine.call(type!, args!);
-}
-
-function shortest(value: bigint): number | bigint {
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value;
 }
 
 function invalid(message: string): PickleError {

@@ -2,8 +2,8 @@ import { createReadStream, type Stats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { crc32 } from '@transformer-ls/formats';
 import { type Entry, openPromise, type ZipFile } from 'yauzl';
-import { crc32 } from './crc32.js';
 import { DataError, fileError, messageOf, oneLine } from './errors.js';
 
 const readSize = 1 << 18;

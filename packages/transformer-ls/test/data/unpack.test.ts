@@ -3,7 +3,6 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { crc32 } from '../../src/data/crc32.js';
 import { unpackedBytes } from '../../src/data/index.js';
 import { scratchFolder } from './scratch-folder.js';
 import { zipBytes } from './zip-bytes.js';
@@ -129,13 +128,5 @@ describe('unpackedBytes', () => {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'x y.zip'), zipBytes([{ name: 'x y', content: text }]));
     expect(text.equals(await unpack(join(folder, 'x y.zip')))).toBe(true);
-  });
-});
-
-describe('crc32', () => {
-  it('gives the check value of the standard, in one piece or in two', () => {
-    const digits = Buffer.from('123456789');
-    expect(crc32(digits)).toBe(0xcbf43926);
-    expect(crc32(digits.subarray(4), crc32(digits.subarray(0, 4)))).toBe(0xcbf43926);
   });
 });

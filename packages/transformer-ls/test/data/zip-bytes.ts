@@ -1,5 +1,5 @@
 import { deflateRawSync } from 'node:zlib';
-import { crc32 } from '../../src/data/crc32.js';
+import { crc32 } from '@transformer-ls/formats';
 
 export interface ZipEntry {
   readonly name: string;
