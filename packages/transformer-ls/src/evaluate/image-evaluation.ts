@@ -72,7 +72,10 @@ const evaluationSchema = object({
     object({
       name: field('What the pictures are called.', text()),
       test: field('Published test, or pictures.', oneOf('pictures', 'imagenet', 'real', 'v2', 'a', 'r', 'c')),
-      part: field('Which pictures of those the place has; of a published test, all it takes.', oneOf('train', 'valid', 'test')),
+      part: field(
+        'Which pictures of those the place has; of a published test, all it takes.',
+        oneOf('train', 'valid', 'test'),
+      ),
       sha256: field('SHA-256 of names, sizes and labels.', text()),
       classes: field('Classes that could be chosen.', integer({ min: 1 })),
       complete: field('Whether all pictures of the part were scored.', schema.boolean()),

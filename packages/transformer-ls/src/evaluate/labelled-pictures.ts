@@ -65,7 +65,9 @@ async function foreignPart(path: string, part: PicturesRequest['part']): Promise
   const source = found.all ?? found[part] ?? instead;
   if (source !== undefined) return source;
   const parts = Object.keys(found);
-  throw new DataError(`${path}: has no ${part} part, only ${parts.join(', ')}; --split ${parts[0]} takes that one`);
+  throw new DataError(
+    `${path}: has no ${part} part, only ${parts.join(', ')}; --split ${parts[0]} takes that one`,
+  );
 }
 
 /** Each with its label, among all classes. */
