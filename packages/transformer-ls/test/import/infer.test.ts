@@ -89,7 +89,7 @@ const published = (relative: boolean) =>
       };
       const problems: string[] = [];
       const checked = vilLsSchema.check(config, 'model', problems);
-      return problems.length === 0 && side <= 200 ? checked : undefined;
+      return problems.length === 0 && side <= 32 ? checked : undefined;
     })
     .filter((config) => config !== undefined);
 
@@ -120,7 +120,7 @@ describe('ViL-LS', () => {
           expect(inferred.stages[i]).toMatchObject(stage.attention === 'full' ? shown : stage);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -134,7 +134,7 @@ describe('ViL-LS', () => {
         expect(inferred.stages).toEqual(config.stages);
         expect(vilLsGrids(inferred)).toEqual(vilLsGrids(config));
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     );
   });
 
