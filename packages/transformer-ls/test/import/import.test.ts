@@ -252,6 +252,29 @@ describe('what does not fit', () => {
     expect(existsSync(out)).toBe(false);
   });
 
+  it('is listed completely where sizes that others follow from are wrong too', async () => {
+    const path = saved((entries) => {
+      entries.set('layer2.2.mlp.fc1.weight', zerosEntry([7, 12]));
+      entries.set('layer2.0.proj.weight', zerosEntry([13, 8, 2, 2]));
+      entries.delete('head.bias');
+    });
+    // Width 13 with heads that do not divide it is no configuration at all.
+    expect(await messageOf(path)).toContain('stages[1].heads: expected a divisor of modelDim 13, received 2');
+    const wide = saved((entries) => {
+      entries.set('layer2.2.mlp.fc1.weight', zerosEntry([7, 12]));
+      entries.set('layer2.0.proj.weight', zerosEntry([14, 8, 2, 2]));
+      entries.delete('head.bias');
+    });
+    const message = await messageOf(wide);
+    for (const name of [
+      'layer2.2.mlp.fc1.weight',
+      'layer2.1.attn.qkv.weight',
+      'layer3.0.proj.weight',
+      'head.bias',
+    ])
+      expect(message).toContain(name);
+  });
+
   it('places of biases other than the computed ones are refused', async () => {
     const name = 'layer1.1.attn.relative_position_index';
     const message = await messageOf(
@@ -292,7 +315,7 @@ describe('what does not fit', () => {
       entries.set('layer1.0.proj.weight', zerosEntry([1_000_000, 3, 1, 1]));
     });
     expect(await messageOf(path)).toMatch(
-      /changed\.pth: layer1\.2\.mlp\.fc1\.weight: expected shape \[32,1000000\], found \[32,8\]$/,
+      /changed\.pth: layer1\.1\.attn\.qkv\.weight: expected shape \[3000000,1000000\], found \[24,8\]$/,
     );
   });
 

@@ -11,9 +11,10 @@ import { type Module, scope } from '@transformer-ls/torch';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { inferLanguageModel } from '../../src/import/fairseq.js';
+import { inferConfig, modelOf } from '../../src/import/infer.js';
 import { inferClassifier } from '../../src/import/long-range-arena.js';
 import { mismatches } from '../../src/import/mismatches.js';
-import type { TensorShapes } from '../../src/import/state-dict.js';
+import type { StateDict, TensorShapes } from '../../src/import/state-dict.js';
 import { inferVilLs } from '../../src/import/vil-ls.js';
 import { createLanguageModel } from '../../src/models/language-model/create.js';
 import { preset } from '../../src/models/language-model/presets.js';
@@ -22,6 +23,7 @@ import { classifierPreset } from '../../src/models/sequence-classifier/presets.j
 import { archString } from '../../src/models/vil-ls/arch-string.js';
 import { VilLs } from '../../src/models/vil-ls/model.js';
 import { vilLsPreset } from '../../src/models/vil-ls/presets.js';
+import { tinyVilLs } from './saved-models.js';
 
 function shapesOf(model: Module): TensorShapes {
   const shapes = new Map([...model.stateDict()].map(([name, { shape }]) => [name, shape]));
@@ -269,6 +271,59 @@ describe('language models', () => {
     const told = dict({ args: dict(published) });
     expect(inferLanguageModel(shapes, told, { settings: { memoryLength: 256 } }).config.memoryLength).toBe(
       256,
+    );
+  });
+});
+
+describe('names and shapes of any kind', () => {
+  const models: [string, TensorShapes, StateDict['kind']][] = [
+    ['vision', shapesOf(scope(() => new VilLs(tinyVilLs()))), 'vil-ls'],
+    [
+      'sequence classifier',
+      shapesOf(
+        scope(() => new SequenceClassifier({ ...classifierPreset('lra-text', 'reference'), maxLength: 16 })),
+      ),
+      'sequence-classifier',
+    ],
+    [
+      'language model',
+      shapesOf(scope(() => createLanguageModel(preset('debug', { mode: 'reference' })))),
+      'language-model',
+    ],
+  ];
+
+  it.each(models)('%s: whatever is changed, there is a model or one line', (_, shapes, kind) => {
+    const size = fc.oneof(
+      fc.integer({ min: 0, max: 9 }),
+      fc.constantFrom(64, 1000, 2 ** 20, 2 ** 31 - 1, 2 ** 40),
+    );
+    const change = fc.record({
+      name: fc.constantFrom(...shapes.keys()),
+      shape: fc.option(fc.array(size, { minLength: 0, maxLength: 5 })),
+    });
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
+        const changed = new Map<string, readonly number[]>(shapes);
+        for (const { name, shape } of changes)
+          if (shape === null) changed.delete(name);
+          else changed.set(name, shape);
+        const state = { kind, tensors: new Map([...changed].map(([name, shape]) => [name, { shape }])) };
+        const settings = { heads: 2, windowSize: 32, chunkSize: 8, memoryLength: 128 };
+        const said = {
+          'vil-ls': {},
+          'sequence-classifier': { heads: 2, 'attention.windowSize': 8 },
+          'language-model': settings,
+        }[kind];
+        try {
+          const { config } = inferConfig(state as unknown as StateDict, { object: null }, { settings: said });
+          modelOf(config, changed, 'file').dispose();
+        } catch (error) {
+          const { name, message } = error as Error;
+          expect(['ConfigError', 'WeightsError'], message).toContain(name);
+          expect(message).not.toContain('\n');
+        }
+      }),
+      { numRuns: 300 },
     );
   });
 });

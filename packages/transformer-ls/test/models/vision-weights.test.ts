@@ -129,7 +129,7 @@ describe('loadImageClassifier', () => {
     [
       'huge images',
       (config: ReturnType<typeof tinyVilLs>) => ({ ...config, imageHeight: 65_536, imageWidth: 65_536 }),
-      'for the positions of full attention, expected at most a quarter',
+      'for the places of relative positions, expected at most a quarter',
     ],
   ])('a configuration that claims %s is found out before anything is built', async (_, change, message) => {
     const path = await modelFolder(tinyVilLs(), new Map());

@@ -145,6 +145,7 @@ export function checkLanguageModelSizes(
     throw new WeightsError(`${path}: expected weights of ${layers} layers, found ${stored}`);
   const expected: [string, number[]][] = [
     ['in_emb.weight', [vocabularySize, modelDim]],
+    ['layers.0.attn.proj_query.weight', [modelDim, modelDim]],
     ['layers.0.ff.fc1.weight', [innerDim, modelDim]],
     ...(projectionRank > 0
       ? [['layers.0.attn.dconv_1.weight', [heads * projectionRank, modelDim]] satisfies [string, number[]]]

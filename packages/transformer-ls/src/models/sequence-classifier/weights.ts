@@ -75,6 +75,7 @@ export function checkClassifierSizes(
   const positions = shapes.get('model.embeddings.position_embeddings.weight')?.[0] ?? 0;
   const expected: [string, number[]][] = [
     ['model.embeddings.word_embeddings.weight', [vocabularySize, modelDim]],
+    [`model.${first}.mha.W_q.weight`, [modelDim, modelDim]],
     [`model.${first}.mlpblock.0.weight`, [innerDim, modelDim]],
   ];
   for (const [name, shape] of expected)

@@ -9,6 +9,7 @@ import {
   type VilLsConfig,
   vilLsGrids,
 } from '@transformer-ls/formats';
+import { windowReach } from '../../attention/grid-windows.js';
 import { windowBiasEntries } from '../../attention/relative-bias.js';
 import { formatBytes } from '../../text/numbers.js';
 import { WeightsError } from '../../weights/weights-error.js';
@@ -65,6 +66,7 @@ function vilLsSizes(config: VilLsConfig): Sizes {
       const isProjected = attention === 'long-short' && projectionRank > 0;
       return [
         [`${at}.0.proj.weight`, [modelDim, inChannels, patchSize, patchSize]],
+        [`${at}.1.attn.qkv.weight`, [3 * modelDim, modelDim]],
         [`${at}.2.mlp.fc1.weight`, [Math.floor(modelDim * config.innerRatio), modelDim]],
         ...(isRelative
           ? [[`${at}.1.attn.local_relative_position_bias_table`, [entries, heads]] as const]
@@ -92,6 +94,7 @@ function cvtLsSizes(config: CvtLsConfig): Sizes {
       const at = `stage${i}`;
       return [
         [`${at}.patch_embed.proj.weight`, [modelDim, inChannels, embeddingKernel, embeddingKernel]],
+        [`${at}.blocks.0.attn.proj_q.weight`, [modelDim, modelDim]],
         [`${at}.blocks.0.mlp.fc1.weight`, [Math.floor(modelDim * config.innerRatio), modelDim]],
         [`${at}.blocks.0.attn.conv_proj_q.conv.weight`, [modelDim, 1, projectionKernel, projectionKernel]],
         ...(attention === 'long-short' && projectionRank > 0
@@ -115,22 +118,23 @@ function headSize({ stages, classes }: ImageClassifierConfig): readonly [string,
 const BYTES_OF_INDEX = 8;
 
 /**
- * Full attention with biases has the place of each pair of tokens in its table, and no tensor of a file vouches for that.
+ * Attention with relative positions has the place of each query and key in its table, and no tensor of a file vouches for that.
  *
  * @throws WeightsError where that takes more than a quarter of the machine's memory
  */
 export function checkPositionMemory(config: ImageClassifierConfig, path: string): void {
   if (config.kind !== 'vil-ls') return;
   const grids = vilLsGrids(config);
-  const bytes = config.stages.reduce((sum, { attention, positions, layers }, i) => {
+  const bytes = config.stages.reduce((sum, { attention, positions, layers, windowSize }, i) => {
+    if (positions === 'absolute') return sum;
     const tokens = grids[i]!.rows * grids[i]!.columns;
-    return attention === 'full' && positions === 'relative'
-      ? sum + layers * tokens ** 2 * BYTES_OF_INDEX
-      : sum;
+    const keys = (windowSize + 2 * windowReach(windowSize)) ** 2;
+    const pairs = attention === 'full' ? tokens ** 2 : windowSize ** 2 * keys;
+    return sum + layers * pairs * BYTES_OF_INDEX;
   }, 0);
   if (bytes > totalmem() / 4)
     throw new WeightsError(
-      `${path}: images of ${config.imageHeight} x ${config.imageWidth} need ${formatBytes(bytes)} for the positions of full attention, ` +
+      `${path}: images of ${config.imageHeight} x ${config.imageWidth} need ${formatBytes(bytes)} for the places of relative positions, ` +
         `expected at most a quarter of the machine's ${formatBytes(totalmem())}`,
     );
 }
