@@ -11,6 +11,13 @@ export {
 export * from './closest-name.js';
 export { crc32 } from './crc32.js';
 export {
+  type CvtLsConfig,
+  type CvtLsStage,
+  cvtEmbeddingPadding,
+  cvtLsGrids,
+  cvtLsSchema,
+} from './cvt-ls-config.js';
+export {
   asTypedArray,
   elementBytes,
   fromFloat32,

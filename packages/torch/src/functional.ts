@@ -8,6 +8,7 @@ const einsumOp = operator('aten::einsum');
 const linearOp = operator('aten::linear');
 const embeddingOp = operator('aten::embedding');
 const layerNormOp = operator('aten::layer_norm');
+const batchNormOp = operator('aten::batch_norm');
 const dropoutOp = operator('aten::dropout');
 const crossEntropyOp = operator('aten::cross_entropy_loss');
 const conv2dOp = operator('aten::conv2d');
@@ -47,6 +48,26 @@ export function layerNorm(
   epsilon = 1e-5,
 ): Tensor {
   return layerNormOp(input, normalizedShape, weight, bias, epsilon);
+}
+
+export interface BatchNormOptions {
+  /** (channels), as are all tensors here. */
+  weight: Tensor;
+  bias: Tensor;
+  /** Running mean: read in evaluation, changed in place while training. */
+  mean: Tensor;
+  /** Running variance, likewise. */
+  variance: Tensor;
+  training: boolean;
+  /** Part of this batch in the running statistics. */
+  momentum: number;
+  epsilon: number;
+}
+
+/** Each channel of input (B, channels, …) normalised over everything else, then scaled and shifted. */
+export function batchNorm(input: Tensor, options: BatchNormOptions): Tensor {
+  const { weight, bias, mean, variance, training, momentum, epsilon } = options;
+  return batchNormOp(input, weight, bias, mean, variance, training, momentum, epsilon, true);
 }
 
 /** While training, zeroes each element with probability p and scales the rest by 1/(1-p). */

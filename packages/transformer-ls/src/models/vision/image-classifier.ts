@@ -1,6 +1,7 @@
 /** What every model that gives an image one of several classes offers, and how one is made from its configuration. */
 import type { ImageClassifierConfig } from '@transformer-ls/formats';
 import type { Module, Tensor } from '@transformer-ls/torch';
+import { CvtLs } from '../cvt-ls/model.js';
 import { VilLs } from '../vil-ls/model.js';
 
 /** Shape letters: B batch. */
@@ -18,5 +19,5 @@ export interface ImageClassifier extends Module {
 
 /** With random weights, in training mode. */
 export function createImageClassifier(config: ImageClassifierConfig): ImageClassifier {
-  return new VilLs(config);
+  return config.kind === 'vil-ls' ? new VilLs(config) : new CvtLs(config);
 }
