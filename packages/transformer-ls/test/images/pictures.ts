@@ -1,6 +1,7 @@
 /** Encoded pictures for tests. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { crc32 } from '@transformer-ls/formats';
 import sharp from 'sharp';
 
 /** A picture of one colour. */
@@ -26,7 +27,6 @@ export function writeFiles(folder: string, files: Readonly<Record<string, Uint8A
 
 /** A PNG of this size by its header, with next to nothing behind it. */
 export async function pngClaiming(width: number, height: number): Promise<Uint8Array> {
-  const { crc32 } = await import('../../src/data/crc32.js');
   const png = Buffer.from(await plainPicture(1));
   png.writeUInt32BE(width, 16);
   png.writeUInt32BE(height, 20);
