@@ -43,8 +43,10 @@ export {
   normalisation,
   normalised,
 } from './image/normalise.js';
+export { parseRandAugment, type RandAugmentSettings } from './image/rand-augment-text.js';
 export { type ResizeFilter, type ResizeOptions, resize, type SourceBox } from './image/resize.js';
 export type { RgbImage } from './image/rgb-image.js';
+export { type ImageAugmentationConfig, imageAugmentationSchema } from './image-augmentation-config.js';
 export {
   type ImageClassifierConfig,
   imageClassifierSchemas,

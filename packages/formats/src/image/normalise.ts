@@ -31,7 +31,7 @@ export function normalisation(mean = IMAGENET_MEAN, std = IMAGENET_STD): Normali
 export function normalised(
   { width, height, data }: RgbImage,
   [red, green, blue]: Normalisation,
-  into = new Float32Array(3 * width * height),
+  into: Float32Array = new Float32Array(3 * width * height),
 ): Float32Array {
   const plane = width * height;
   if (into.length !== 3 * plane)
