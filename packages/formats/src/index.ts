@@ -52,6 +52,7 @@ export {
   imageClassifierSchemas,
   isImageClassifier,
 } from './image-classifier-config.js';
+export { type ImageTrainingConfig, imageTrainingSchema } from './image-training-config.js';
 export { type LanguageModelConfig, languageModelSchema } from './language-model-config.js';
 export * from './metrics.js';
 export { NumpyArray, NumpyDtype, numpyGlobals } from './numpy-pickle.js';

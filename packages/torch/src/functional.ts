@@ -82,7 +82,10 @@ export interface CrossEntropyOptions {
   labelSmoothing?: number;
 }
 
-/** -log softmax(logits)[target], in nats: logits (n, classes), target int64 (n). */
+/**
+ * -log softmax(logits)[target], in nats: logits (n, classes), target int64 (n). A target of the logits' dtype, (n, classes), gives each
+ * class its share instead, as where images are mixed; it takes no `ignoreIndex`.
+ */
 export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const { reduction = 'mean', ignoreIndex = -100, labelSmoothing = 0 } = options;
   return crossEntropyOp(logits, target, null, reductionCode(reduction), ignoreIndex, labelSmoothing);
