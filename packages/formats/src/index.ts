@@ -31,6 +31,7 @@ export {
 export { crop, type PixelArea } from './image/crop.js';
 export {
   type EvaluationView,
+  evaluationBox,
   evaluationView,
   PUBLISHED_CROP_RATIO,
   shortSideTo,

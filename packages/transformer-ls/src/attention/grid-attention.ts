@@ -56,7 +56,7 @@ export interface ObservedGridWeights {
   readonly grid: Grid;
   /** Of each token over the square around its segment, (B, N, G, S, Y), 0 off the grid; null: no window. */
   readonly window: { readonly weights: Tensor; readonly tiling: GridTiling } | null;
-  /** Of each token over the R slots and then the C global tokens, (B, N, G, S, R + C), or (B, N, T, R + C) without a window; null: neither. */
+  /** Of each token over the R slots and then the C global tokens, (B, N, G, S, R + C), without a window (B, N, 1, T, R + C); null: neither. */
   readonly shared: Tensor | null;
   /** Of each slot over the tokens that it is made of, (B, N, R, T); null: no slots. */
   readonly projection: Tensor | null;

@@ -35,7 +35,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: async () => (await import('./lra.js')).lraCommand(),
   },
   attend: {
-    summary: 'picture of what a trained classifier attends to in one text',
+    summary: 'picture of what a trained classifier attends to in one text or image',
     load: async () => (await import('./attend.js')).attendCommand(),
   },
   import: {
