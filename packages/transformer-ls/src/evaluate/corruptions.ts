@@ -2,7 +2,7 @@
  * ImageNet-C (Hendrycks and Dietterich 2019): the validation pictures under 15 corruptions of 5 severities. Errors of a corruption are
  * averaged over the severities and divided by AlexNet's; the mean of the 15 is the mCE.
  *
- * AlexNet's errors: as the repository hendrycks/robustness gives them, the same in OpenMMLab's mmpretrain and in AugMix.
+ * AlexNet's errors: as the repository hendrycks/robustness gives them, the same in OpenMMLab's mmcls.
  */
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
