@@ -18,6 +18,7 @@ export {
 export { GenerationError, Sampler, type SamplerOptions } from './generate/sampler.js';
 export { type Ending, type GenerateOptions, generate, type Prompt, TextStream } from './generate/stream.js';
 export { TerminalText } from './generate/utf8.js';
+export * from './images/index.js';
 export { type CausalLanguageModel, createLanguageModel } from './models/language-model/create.js';
 export {
   carryMemory,

@@ -66,7 +66,9 @@ export class BatchNorm2d extends Module {
     // Autocast gives smaller types: computed in that of the weights, as LayerNorm is.
     const same = x.dtype === this.weight.dtype ? x : x.to(this.weight.dtype);
     const { weight, bias, running_mean: mean, running_var: variance, training, momentum, epsilon } = this;
-    return batchNorm(same, { weight, bias, mean, variance, training, momentum, epsilon });
+    // Of four dimensions libtorch's gradients are wrong on the CPU for a batch of one whose channels lie last in memory.
+    const flat = same.reshape([x.size(0), x.size(1), -1]).contiguous();
+    return batchNorm(flat, { weight, bias, mean, variance, training, momentum, epsilon }).reshape(x.shape);
   }
 
   private checkShape({ shape }: Tensor): void {

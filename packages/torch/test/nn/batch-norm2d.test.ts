@@ -127,6 +127,20 @@ describe('BatchNorm2d', () => {
     layer.dispose();
   });
 
+  it('has right gradients for a batch of one whose channels lie last in memory', () => {
+    scope(() => {
+      manualSeed(3);
+      const layer = new BatchNorm2d({ channels: 4, epsilon: 0 }).eval();
+      noGrad(() => layer.running_var.copy_(tensor([1, 4, 16, 64], { dtype: 'float32' })));
+      const x = randn([1, 4, 2, 3], { requiresGrad: true });
+      const gradient = randn([1, 6, 4]).transpose(1, 2).reshape([1, 4, 2, 3]);
+      layer.forward(x).backward(gradient);
+      const expected = gradient.div(layer.running_var.sqrt().view([1, 4, 1, 1]));
+      expect(x.grad!.sub(expected).abs().max().item()).toBeLessThan(1e-6);
+      layer.dispose();
+    });
+  });
+
   it('computes smaller number types in that of its weights', () => {
     scope(() => {
       const layer = new BatchNorm2d({ channels: 2 });

@@ -1,12 +1,16 @@
 /** `transformer-ls images`: what a folder or archive of labelled pictures holds. */
 import { basename } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { type AugmentationName, augmentationNames } from '../images/augment/presets.js';
 import { checkImages, type ImageCheck, type Spread } from '../images/check-images.js';
-import { findImages, type ImagePart, imageParts } from '../images/find-source.js';
+import { findImages } from '../images/find-source.js';
+import { type ImagePart, imageParts } from '../images/image-parts.js';
 import type { ImageSet } from '../images/image-set.js';
 import { HELD_OUT } from '../images/part-source.js';
 import { type ImageSource, openImageSet } from '../images/sources.js';
 import { formatInteger } from '../text/numbers.js';
+import { wholeNumber } from './flags.js';
+import { drawSheet } from './image-sheet.js';
 import { StatusLine } from './status-line.js';
 
 const HELP = `
@@ -20,7 +24,8 @@ Places:
 Examples:
   transformer-ls images ../shared/data/tiny-imagenet
   transformer-ls images photos/ --check
-  transformer-ls images imagenet/ --json`;
+  transformer-ls images imagenet/ --json
+  transformer-ls images photos/ --contact-sheet sheet.png --augmentation light --size 64`;
 
 /** Bad pictures that are shown; --json names more. */
 const MOST_SHOWN = 20;
@@ -30,6 +35,11 @@ const CLASSES_SHOWN = 10;
 interface ImagesFlags {
   readonly check?: boolean;
   readonly json?: boolean;
+  readonly contactSheet?: string;
+  readonly augmentation: AugmentationName;
+  readonly seed: number;
+  readonly size: number;
+  readonly pictures: number;
 }
 
 /** A part as it was found. */
@@ -57,8 +67,22 @@ export function imagesCommand(): Command {
     .argument('<place>', 'folder or file with pictures')
     .option('--check', 'decode every picture, count the bad ones and say what is wrong with them')
     .option('--json', 'print JSON')
+    .option('--contact-sheet <file>', '.svg or .png to draw of what training makes of some pictures')
+    .addOption(
+      new Option('--augmentation <name>', 'what training does to them')
+        .choices(augmentationNames)
+        .default('published'),
+    )
+    .option('--size <n>', 'pixels a side that the network sees', wholeNumber({ min: 8, max: 1024 }), 224)
+    .option('--pictures <n>', 'pictures on the sheet', wholeNumber({ min: 1, max: 32 }), 6)
+    .option('--seed <n>', 'which pictures, and what is drawn for them', wholeNumber({ min: 0 }), 0)
     .addHelpText('after', HELP)
-    .action(async (place: string, { check = false, json = false }: ImagesFlags) => {
+    .action(async (place: string, flags: ImagesFlags) => {
+      const { check = false, json = false, contactSheet } = flags;
+      if (contactSheet !== undefined) {
+        process.stdout.write(`${await drawSheet(place, contactSheet, flags)}\n`);
+        return;
+      }
       const report = await inspectPlace(place, check);
       process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : described(report));
     });
@@ -148,7 +172,7 @@ function partLines({
 }: PartReport): string[] {
   const { least, most } = picturesOfClass;
   const each = least === most ? formatInteger(least) : `${formatInteger(least)} to ${formatInteger(most)}`;
-  const summary = `${formatInteger(pictures)} pictures of ${formatInteger(classesWithPictures)} classes, ${each} a class`;
+  const summary = `${counted(pictures, 'picture', 'pictures')} of ${counted(classesWithPictures, 'class', 'classes')}, ${each} a class`;
   const lines = [row(part, `${summary}, from ${origin(from)}`)];
   if (check === undefined) return lines;
   const size = `${spreadText(check.width)} x ${spreadText(check.height)} pixels`;
@@ -163,6 +187,10 @@ function partLines({
     ...shown.map(({ problem }) => row('', `bad: ${problem}`)),
     ...(more > 0 ? [row('', `and ${formatInteger(more)} more`)] : []),
   ];
+}
+
+function counted(count: number, one: string, many: string): string {
+  return `${formatInteger(count)} ${count === 1 ? one : many}`;
 }
 
 function row(name: string, value: string): string {

@@ -13,19 +13,29 @@ const PNG_DENSITY = 144;
 /** Of pixels: what sharp draws at once without a great deal of memory. */
 const MOST_PNG_PIXELS = 200e6;
 
+export interface PictureFileOptions {
+  /** That names the file. Default: `--out`. */
+  readonly flag?: string;
+  /** Whether there are photographs in it, for which 256 colours are too few. Default: false. */
+  readonly hasPhotographs?: boolean;
+}
+
 /** How to write a file of this name; asked before any work is done. @throws UsageError where it is none that can be drawn */
-export async function pictureFormat(path: string): Promise<PictureFormat> {
+export async function pictureFormat(
+  path: string,
+  { flag = '--out', hasPhotographs = false }: PictureFileOptions = {},
+): Promise<PictureFormat> {
   switch (extname(path).toLowerCase()) {
     case '.svg':
       return async (svg) => new TextEncoder().encode(svg);
     case '.png':
-      return pngFormat(path);
+      return pngFormat(path, !hasPhotographs);
     default:
-      throw new UsageError(`expected --out with a name that ends in .svg or .png, received ${path}`);
+      throw new UsageError(`expected ${flag} with a name that ends in .svg or .png, received ${path}`);
   }
 }
 
-async function pngFormat(path: string): Promise<PictureFormat> {
+async function pngFormat(path: string, palette: boolean): Promise<PictureFormat> {
   const sharp = await loadSharp('.png files').catch((error) => {
     throw new UsageError(`${path}: ${error.message}; a .svg needs nothing`);
   });
@@ -35,7 +45,7 @@ async function pngFormat(path: string): Promise<PictureFormat> {
       limitInputPixels: MOST_PNG_PIXELS,
     });
     try {
-      return await image.png({ palette: true }).toBuffer();
+      return await image.png({ palette }).toBuffer();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new UsageError(`${path}: the picture cannot be drawn as .png (${reason}); a .svg can`);

@@ -44,10 +44,10 @@ export function trainCommand(): Command {
     .argument('[recipe]', 'what to train on what, how long: one of the recipes below')
     .option(
       '--data <corpus>',
-      'corpus to train on: enwik8, text8, wikipedia-100m, text, embedded; or the folder or archive of pictures',
+      'corpus to train on: enwik8, text8, wikipedia-100m, text, embedded; for recipes vision/… the folder or archive of pictures',
     )
     .option('--from <path>', 'file or folder the corpus is made from')
-    .option('--model <preset>', `model size: ${presetNames.join(', ')}`)
+    .option('--model <preset>', 'another model than that of the recipe: one of those below')
     .option(
       '--arch <stages>',
       "stages of a vision model in the published notation: 'l1,h3,d96,n1,s1,g1,p4,f7,a0,r8_…'",
@@ -80,7 +80,7 @@ export function trainCommand(): Command {
     .option('--resume <folder>', 'continue the run in this folder')
     .option('--set <key=value>', 'change any setting; may be repeated', repeated, [])
     .option('--data-folder <folder>', 'where prepared corpora lie (default: TRANSFORMER_LS_DATA or ./data)')
-    .option('--no-test', 'do not measure a classifier on the test part at the end')
+    .option('--no-test', 'do not measure a classifier or vision model on the test part at the end')
     .option('--json', 'print one JSON record a line')
     .addHelpText('after', HELP)
     .action(async (name: string | undefined, flags: TrainFlags) => {

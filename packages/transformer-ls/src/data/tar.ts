@@ -20,7 +20,8 @@ export async function* tarFiles(
   try {
     for await (const { header, body } of raw.pipeThrough(createTarDecoder({ strict: true }))) {
       if (header.type !== 'file' || !wanted(header.name)) {
-        await body.cancel();
+        // Read to its end: modern-tar 0.8.6 may wait for ever after a body of some megabytes was cancelled.
+        await body.pipeTo(new WritableStream());
         continue;
       }
       if (header.size > LARGEST_FILE)

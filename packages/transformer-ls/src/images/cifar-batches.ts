@@ -178,19 +178,21 @@ export async function cifarClasses(copy: CifarCopy): Promise<readonly string[]> 
     copy,
     (name) => name === 'meta' || name === 'fine_label_names.txt',
   )) {
-    const names =
+    const found =
       name === 'meta' ? unpickled(bytes, where, copy.set).get('fine_label_names') : linesOfText(bytes);
-    if (
-      Array.isArray(names) &&
-      names.length === copy.set.classes &&
-      names.every((one) => typeof one === 'string')
-    )
-      return names;
+    const names = Array.isArray(found) ? found.map(textOf) : [];
+    if (names.length === copy.set.classes && names.every((one) => one !== undefined)) return names;
     throw new DataError(`${where}: expected the names of ${copy.set.classes} classes`);
   }
   throw new DataError(
     `${copy.path}: holds neither meta nor fine_label_names.txt with the names of the classes`,
   );
+}
+
+/** Texts that Python 2 pickled are bytes. */
+function textOf(value: PickleValue): string | undefined {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
+  return typeof value === 'string' ? value : undefined;
 }
 
 function linesOfText(bytes: Uint8Array): string[] {

@@ -41,9 +41,9 @@ export async function imageDecoder(): Promise<DecodeImage> {
 
 /** Whether a picture is stored as cyan, magenta, yellow and black. */
 async function isInks(picture: Sharp, bytes: Uint8Array, format: ImageFormat): Promise<boolean> {
-  const channels = format === 'jpeg' ? jpegChannels(bytes) : undefined;
-  if (channels !== undefined) return channels === 4;
-  return (format === 'jpeg' || format === 'tiff') && (await picture.metadata()).space === 'cmyk';
+  if (format !== 'jpeg' && format !== 'tiff') return false;
+  if (format === 'jpeg' && [1, 3].includes(jpegChannels(bytes) ?? 0)) return false;
+  return (await picture.metadata()).space === 'cmyk';
 }
 
 /** Of the frame header, which is found by walking over the segments; sharp's own look at it takes a fifth of the time of decoding. */

@@ -6,13 +6,10 @@ import { cifarArchive, cifarCopiesIn } from './cifar-batches.js';
 import { isStrip } from './cifar-strips.js';
 import { commonFolder } from './class-folders.js';
 import { findClassTable } from './class-table.js';
-import { findLabelList } from './find-label-list.js';
+import { findLabelList, plainPartList } from './find-label-list.js';
+import { dividesIntoParts, type ImagePart, partOf, partWord } from './image-parts.js';
 import { isPictureName } from './picture-files.js';
 import { type FilesSource, type ImageSource, pictureFiles } from './sources.js';
-
-/** The parts that pictures come in; `all` where they are not divided. */
-export const imageParts = ['train', 'valid', 'test', 'all'] as const;
-export type ImagePart = (typeof imageParts)[number];
 
 /** What a place holds: some of the parts, or `all` alone. */
 export type FoundImages = Partial<Readonly<Record<ImagePart, ImageSource>>>;
@@ -102,7 +99,8 @@ async function inArchive(place: Place): Promise<FoundImages> {
 async function archivePart(place: Place, part: ImagePart): Promise<ImageSource> {
   const { path } = place;
   const kind = archiveKind(path)!;
-  const [list, table] = [await findLabelList(path, false), await findClassTable(path, false)];
+  const list = (await findLabelList(path, false)) ?? (await plainPartList(path));
+  const table = await findClassTable(path, false);
   return place.source(part, { kind, path, ...(list === undefined ? {} : { list }) }, table);
 }
 
@@ -148,28 +146,6 @@ async function contentOf(path: string): Promise<Content> {
   return { folders: folders.sort(), files: files.sort() };
 }
 
-const partNames: Readonly<Record<string, ImagePart>> = {
-  train: 'train',
-  training: 'train',
-  val: 'valid',
-  valid: 'valid',
-  validation: 'valid',
-  dev: 'valid',
-  test: 'test',
-  testing: 'test',
-};
-
-function partOf(folder: string): ImagePart | undefined {
-  const name = folder.toLowerCase();
-  return Object.hasOwn(partNames, name) ? partNames[name] : undefined;
-}
-
-/** Folders are parts where at least two are called so, or the only one: among others, a train is a thing on rails. */
-function dividesIntoParts(folders: readonly string[]): boolean {
-  const named = folders.filter((folder) => partOf(folder) !== undefined).length;
-  return named >= 2 || (named === 1 && folders.length === 1);
-}
-
 /** One source a part. @throws DataError where two things are the same part */
 async function byPart(
   path: string,
@@ -179,7 +155,7 @@ async function byPart(
   const found: Partial<Record<ImagePart, ImageSource>> = {};
   const from = new Map<ImagePart, string>();
   for (const name of names) {
-    const part = partOf(wordsOf(name).find((word) => partOf(word) !== undefined) ?? name);
+    const part = partOf(partWord(name) ?? '');
     if (part === undefined) continue;
     const made = await source(name, part);
     if (made === undefined) continue;
@@ -191,11 +167,6 @@ async function byPart(
     found[part] = made;
   }
   return found;
-}
-
-/** Words of a file name: `cifar10-jpeg.train.tar.gz` has train. */
-function wordsOf(name: string): string[] {
-  return name.split(/[._-]/);
 }
 
 function partFolders(place: Place, folders: readonly string[]): Promise<FoundImages> {
@@ -210,25 +181,27 @@ async function folderPart(place: Place, part: ImagePart): Promise<ImageSource | 
   const tables = files.filter((name) => name.endsWith('.parquet'));
   if (tables.length > 0)
     return place.source(part, { kind: 'parquet', paths: tables.map((name) => join(path, name)) });
-  const [list, table] = [await findLabelList(path, true), await findClassTable(path, true)];
-  if (list !== undefined && (await holdsPicture(path)))
-    return place.source(part, { kind: 'folder', path, list }, table);
+  const list = await findLabelList(path, true);
+  const table = await findClassTable(path, true);
+  const listed = (list: string) => place.source(part, { kind: 'folder', path, list }, table);
+  if (list !== undefined && (await holdsPicture(path))) return listed(list);
   // Tiny ImageNet keeps all its test pictures in one folder of this name.
   const hasClasses = folders.join() !== 'images' && (await anyHoldsPicture(path, folders));
-  return hasClasses ? place.source(part, { kind: 'folder', path }, table) : undefined;
+  if (hasClasses) return place.source(part, { kind: 'folder', path }, table);
+  const plain = files.some(isPictureName) ? await plainPartList(path) : undefined;
+  return plain === undefined ? undefined : listed(plain);
 }
 
 /** Archives or tables whose names say which part they are. */
 async function partFiles(place: Place, files: readonly string[]): Promise<FoundImages | undefined> {
-  const named = files.filter((name) => wordsOf(name).some((word) => partOf(word) !== undefined));
+  const named = files.filter((name) => partWord(name) !== undefined);
   const archives = named.filter((name) => archiveKind(name) !== undefined);
   if (archives.length > 0)
     return byPart(place.path, archives, (name, part) => archivePart(place.at(join(place.path, name)), part));
   const tables = named.filter((name) => name.endsWith('.parquet'));
   if (tables.length === 0) return undefined;
-  const wordOf = (name: string) => wordsOf(name).find((word) => partOf(word) !== undefined)!;
-  return byPart(place.path, [...new Set(tables.map(wordOf))], (word, part) => {
-    const shards = tables.filter((name) => wordOf(name) === word);
+  return byPart(place.path, [...new Set(tables.map((name) => partWord(name)!))], (word, part) => {
+    const shards = tables.filter((name) => partWord(name) === word);
     return place.source(part, { kind: 'parquet', paths: shards.map((name) => join(place.path, name)) });
   });
 }

@@ -101,8 +101,12 @@ function finder(names: readonly string[]): (name: string) => number | undefined 
     short.set(base, short.has(base) ? undefined : file);
   }
   return (name) => {
-    const inner = name.slice(name.indexOf('@') + 1).replace(/^(?:\.?\/)+/, '');
-    return whole.get(name) ?? whole.get(inner) ?? (inner.includes('/') ? undefined : short.get(inner));
+    for (const candidate of [name, name.slice(name.indexOf('@') + 1)]) {
+      const inner = candidate.replace(/^(?:\.?\/)+/, '');
+      const file = whole.get(inner) ?? (inner.includes('/') ? undefined : short.get(inner));
+      if (file !== undefined) return file;
+    }
+    return undefined;
   };
 }
 

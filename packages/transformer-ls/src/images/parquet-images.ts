@@ -6,11 +6,12 @@
  */
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
-import { DataError, messageOf } from '../data/errors.js';
+import { DataError, messageOf, oneLine } from '../data/errors.js';
 import { MOST_CLASSES } from './class-folders.js';
 import { imageDecoder } from './decode.js';
 import { ImageError, type ImageSet } from './image-set.js';
-import { openShard, type ParquetColumn, type ParquetRow, type ParquetShard } from './parquet-shard.js';
+import { openShard, type ParquetColumn, type ParquetShard } from './parquet-shard.js';
+import type { ParquetValue } from './parquet-values.js';
 
 /** Groups of rows that are kept unpacked. */
 const GROUPS_KEPT = 4;
@@ -27,21 +28,15 @@ export async function openParquetImages(name: string, paths: readonly string[]):
   const features = featuresOf(first);
   const columns = columnsOf(first, features);
   const decode = await imageDecoder();
-  const rows = shards.flatMap((shard) => shard.groups.map((group, index) => ({ shard, index, ...group })));
   const labels = await labelsOf(shards, columns.label);
-  const classIds = classesOf(first, features?.[columns.label]?.names, labels);
+  const classIds = classesOf(first, features?.[columns.label.path[0]!]?.names, labels);
   const hash = createHash('sha256').update(labels);
   for (const { path, size } of shards) hash.update(`${basename(path)}\0${size}\n`);
-  const starts = startsOf(rows.map(({ rows }) => rows));
+  const rows = new ParquetRows(shards);
   const groups = new GroupCache(columns.image);
-  const place = (index: number) => {
-    const at = starts.findLastIndex((start) => start <= index);
-    const { shard, index: group, start } = rows[at]!;
-    return { shard, group, row: index - starts[at]!, rowOfFile: start + index - starts[at]! };
-  };
   const nameOf = (index: number) => {
-    const { shard, rowOfFile } = place(index);
-    return `${shard.path} row ${rowOfFile}`;
+    const { shard, group, row } = rows.at(index);
+    return `${shard.path} row ${shard.groups[group]!.start + row}`;
   };
   return {
     name,
@@ -51,33 +46,37 @@ export async function openParquetImages(name: string, paths: readonly string[]):
     fingerprint: hash.digest('hex'),
     nameOf,
     read: async (index) => {
-      const { shard, group, row } = place(index);
-      const found = await groups.rows(shard, group).catch((error) => {
+      const { shard, group, row } = rows.at(index);
+      const values = await groups.values(shard, group).catch((error) => {
         const reason = messageOf(error).replace(`${shard.path}: `, '');
         throw new ImageError(`${nameOf(index)}: ${reason}`, { cause: error });
       });
-      const bytes = encoded(found[row]?.[columns.image]);
-      if (bytes === undefined) throw new ImageError(`${nameOf(index)}: holds no picture`);
+      const bytes = values[row];
+      if (!(bytes instanceof Uint8Array)) throw new ImageError(`${nameOf(index)}: holds no picture`);
       return decode(bytes, nameOf(index));
     },
     close: async () => groups.clear(),
   };
 }
 
-/** The first index of each group, of all files one after the other; groups without rows share that of the next. */
-function startsOf(counts: readonly number[]): number[] {
-  let start = 0;
-  return counts.map((count) => {
-    start += count;
-    return start - count;
-  });
-}
+/** The rows of all files, one after the other. */
+class ParquetRows {
+  readonly #groups: { readonly shard: ParquetShard; readonly group: number; readonly first: number }[] = [];
 
-/** The bytes in a cell: of a column of bytes, or of one of bytes and paths. */
-function encoded(cell: unknown): Uint8Array | undefined {
-  if (cell instanceof Uint8Array) return cell;
-  const bytes = typeof cell === 'object' && cell !== null && 'bytes' in cell ? cell.bytes : undefined;
-  return bytes instanceof Uint8Array ? bytes : undefined;
+  constructor(shards: readonly ParquetShard[]) {
+    let first = 0;
+    for (const shard of shards)
+      for (const [group, { rows }] of shard.groups.entries()) {
+        // A group without rows would have the place of the next one.
+        if (rows > 0) this.#groups.push({ shard, group, first });
+        first += rows;
+      }
+  }
+
+  at(index: number): { readonly shard: ParquetShard; readonly group: number; readonly row: number } {
+    const { shard, group, first } = this.#groups.findLast((one) => one.first <= index)!;
+    return { shard, group, row: index - first };
+  }
 }
 
 /** What the hub's library notes of a column. */
@@ -100,40 +99,46 @@ function featuresOf(shard: ParquetShard): Readonly<Record<string, Feature | unde
 }
 
 interface Columns {
-  readonly image: string;
-  readonly label: string;
+  readonly image: ParquetColumn;
+  readonly label: ParquetColumn;
 }
 
 function columnsOf(shard: ParquetShard, features: ReturnType<typeof featuresOf>): Columns {
   const pick = (type: string, names: readonly string[], fits: (column: ParquetColumn) => boolean) => {
-    const fitting = shard.columns.filter(fits).map(({ name }) => name);
-    const noted = fitting.filter((name) => features?.[name]?._type === type);
-    return (
-      names.find((name) => noted.includes(name)) ?? noted[0] ?? names.find((name) => fitting.includes(name))
-    );
+    const fitting = shard.columns.filter((column) => !column.isList && fits(column));
+    const noted = fitting.filter(({ path }) => features?.[path[0]!]?._type === type);
+    const named = (columns: readonly ParquetColumn[]) =>
+      names
+        .map((name) => columns.find(({ path }) => path[0] === name))
+        .find((column) => column !== undefined);
+    return named(noted) ?? noted[0] ?? named(fitting);
   };
   const image = pick('Image', IMAGE_COLUMNS, isPictures);
-  const label = pick('ClassLabel', LABEL_COLUMNS, ({ type }) => type === 'INT32' || type === 'INT64');
+  const label = pick(
+    'ClassLabel',
+    LABEL_COLUMNS,
+    ({ path, type }) => path.length === 1 && /^INT(?:32|64)$/.test(type),
+  );
   if (image !== undefined && label !== undefined) return { image, label };
-  const found = shard.columns.map(({ name, type }) => `${name} (${type ?? 'struct'})`).join(', ');
+  const found = shard.columns.map(({ path, type }) => `${path.join('.')} (${type})`).join(', ');
   throw new DataError(
-    `${shard.path}: expected a column of pictures (${IMAGE_COLUMNS[0]}) and one of whole numbers (${LABEL_COLUMNS[0]}), received ${found}`,
+    `${shard.path}: expected a column of pictures (${IMAGE_COLUMNS[0]}) and one of whole numbers (${LABEL_COLUMNS[0]}), received ${oneLine(found)}`,
   );
 }
 
-function isPictures({ type, inside }: ParquetColumn): boolean {
-  return type === 'BYTE_ARRAY' || inside.some((one) => one.name === 'bytes' && one.type === 'BYTE_ARRAY');
+/** Bytes, alone or beside a path. */
+function isPictures({ path, type }: ParquetColumn): boolean {
+  return type === 'BYTE_ARRAY' && (path.length === 1 || (path.length === 2 && path[1] === 'bytes'));
 }
 
-async function labelsOf(shards: readonly ParquetShard[], column: string): Promise<Int32Array> {
+async function labelsOf(shards: readonly ParquetShard[], column: ParquetColumn): Promise<Int32Array> {
   const labels: number[] = [];
   for (const shard of shards)
     for (const [group, { start }] of shard.groups.entries())
-      for (const [row, cells] of (await shard.rows(group, [column])).entries()) {
-        const label = Number(cells[column] ?? Number.NaN);
-        if (!Number.isInteger(label) || label < 0 || label >= MOST_CLASSES)
+      for (const [row, label] of (await shard.values(group, column)).entries()) {
+        if (typeof label !== 'number' || label < 0 || label >= MOST_CLASSES)
           throw new DataError(
-            `${shard.path}: row ${start + row}: expected a class from 0 to ${MOST_CLASSES - 1} in ${column}, received ${String(cells[column])}`,
+            `${shard.path}: row ${start + row}: expected a class from 0 to ${MOST_CLASSES - 1} in ${column.path[0]}, received ${label}`,
           );
         labels.push(label);
       }
@@ -150,18 +155,18 @@ function classesOf(shard: ParquetShard, noted: unknown, labels: Int32Array): rea
 
 /** Keeps the groups that were used last; those who ask for the same one at the same time wait for the same reading. */
 class GroupCache {
-  readonly #kept = new Map<string, Promise<readonly ParquetRow[]>>();
+  readonly #kept = new Map<string, Promise<readonly ParquetValue[]>>();
 
-  constructor(private readonly column: string) {}
+  constructor(private readonly column: ParquetColumn) {}
 
-  rows(shard: ParquetShard, group: number): Promise<readonly ParquetRow[]> {
+  values(shard: ParquetShard, group: number): Promise<readonly ParquetValue[]> {
     const key = `${group} ${shard.path}`;
-    const rows = this.#kept.get(key) ?? shard.rows(group, [this.column]);
+    const values = this.#kept.get(key) ?? shard.values(group, this.column);
     // A map keeps the order of insertion: the one that was not used for longest comes first.
     this.#kept.delete(key);
-    this.#kept.set(key, rows);
+    this.#kept.set(key, values);
     for (const oldest of [...this.#kept.keys()].slice(0, -GROUPS_KEPT)) this.#kept.delete(oldest);
-    return rows;
+    return values;
   }
 
   clear(): void {

@@ -1,41 +1,19 @@
 /**
- * One parquet file of pictures, through the package hyparquet: which columns it has, and its rows a group at a time. Sizes that the
- * file declares are checked before they decide how much memory is taken.
+ * One parquet file: which columns it has, and their values a group of rows at a time. The package hyparquet, which is optional,
+ * reads the description of the file and of its pages.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import zlib from 'node:zlib';
-import type { AsyncBuffer, ColumnMetaData, Compressors, FileMetaData, SchemaElement } from 'hyparquet';
-import { DataError, fileError, messageOf, oneLine } from '../data/errors.js';
+import type { FileMetaData, SchemaElement } from 'hyparquet';
+import { DataError, fileError, messageOf, oneLine, systemErrorCode } from '../data/errors.js';
+import { columnValues, type PageTools, type ParquetValue, type ValueColumn } from './parquet-values.js';
 import { MOST_PICTURES } from './picture-files.js';
 
 /** Of one column in one group of rows, packed or unpacked; the groups of published sets of pictures have 10 to 500 MB. */
 export const MOST_GROUP_BYTES = 2 ** 30;
 /** Of the description at the end of a file. */
 const MOST_METADATA_BYTES = 1 << 28;
-
-/** The functions of hyparquet that are used. */
-interface Hyparquet {
-  readonly parquetMetadataAsync: typeof import('hyparquet')['parquetMetadataAsync'];
-  readonly parquetReadObjects: typeof import('hyparquet')['parquetReadObjects'];
-  readonly snappyUncompress: typeof import('hyparquet')['snappyUncompress'];
-  readonly parquetHeader: typeof import('hyparquet/src/column.js')['parquetHeader'];
-}
-
-/** @throws DataError where it is not installed */
-async function loadHyparquet(): Promise<Hyparquet> {
-  try {
-    const [{ parquetMetadataAsync, parquetReadObjects, snappyUncompress }, { parquetHeader }] =
-      await Promise.all([import('hyparquet'), import('hyparquet/src/column.js')]);
-    return { parquetMetadataAsync, parquetReadObjects, snappyUncompress, parquetHeader };
-  } catch (error) {
-    throw new DataError(
-      `parquet files need the package hyparquet, which is not installed: run npm install hyparquet (${oneLine(messageOf(error))})`,
-    );
-  }
-}
-
-/** A row as far as it was asked for, by the names of its columns. */
-export type ParquetRow = Readonly<Record<string, unknown>>;
+const DEEPEST_COLUMN = 32;
 
 /** Rows that are packed together. */
 export interface RowGroup {
@@ -44,64 +22,94 @@ export interface RowGroup {
   readonly rows: number;
 }
 
+/** A column that holds values, with those it lies in. */
+export interface ParquetColumn {
+  readonly path: readonly string[];
+  /** As parquet calls it: BYTE_ARRAY, INT64, … */
+  readonly type: string;
+  readonly optionalLevels: number;
+  /** Whether a row has any number of values. */
+  readonly isList: boolean;
+}
+
 export interface ParquetShard {
   readonly path: string;
   /** Bytes of the file. */
   readonly size: number;
   readonly groups: readonly RowGroup[];
-  /** The columns at the top, with those inside them. */
   readonly columns: readonly ParquetColumn[];
   /** What is noted in the file under a key. */
   note(key: string): string | undefined;
-  /** The rows of a group. @throws DataError where it is damaged or too large */
-  rows(group: number, columns: readonly string[]): Promise<readonly ParquetRow[]>;
+  /** A value for each row of a group. @throws DataError where the file is damaged or the column lies there in another form */
+  values(group: number, column: ParquetColumn): Promise<readonly ParquetValue[]>;
 }
 
-export interface ParquetColumn {
-  readonly name: string;
-  /** Undefined where there are columns inside. */
-  readonly type: string | undefined;
-  readonly inside: readonly ParquetColumn[];
-}
-
-/** Reads the description of a file. @throws DataError where it is damaged */
+/** Reads the description of a file. @throws DataError where it is damaged, or hyparquet is not installed */
 export async function openShard(path: string): Promise<ParquetShard> {
   const hyparquet = await loadHyparquet();
-  const { metadata, size } = await withFile(path, async (file, size) => {
+  const { metadata, columns, groups, size } = await withFile(path, async (file, size) => {
     const tail = Buffer.from(await readRange(file, size, Math.max(0, size - 8), size));
     if (size < 12 || tail.toString('latin1', 4) !== 'PAR1')
       throw new DataError('is no parquet file, or cut short');
-    if (tail.readUInt32LE(0) > MOST_METADATA_BYTES)
+    const length = tail.readUInt32LE(0);
+    if (length > Math.min(MOST_METADATA_BYTES, size - 8))
       throw new DataError(
-        `has a description of ${tail.readUInt32LE(0)} bytes, expected at most ${MOST_METADATA_BYTES}`,
+        `has a description of ${length} bytes in a file of ${size}, expected at most ${MOST_METADATA_BYTES}`,
       );
-    return {
-      metadata: await hyparquet.parquetMetadataAsync(bufferOf(file, size), { geoparquet: false }),
-      size,
-    };
+    const metadata = hyparquet.metadata(await readRange(file, size, size - 8 - length, size));
+    return { metadata, columns: columnsOf(metadata.schema), groups: groupsOf(metadata), size };
   });
-  const groups = groupsOf(path, metadata);
-  const compressors = compressorsOf(hyparquet);
-  const checked = new Set<string>();
   return {
     path,
     size,
     groups,
-    columns: columnTree(metadata.schema),
+    columns,
     note: (key) => metadata.key_value_metadata?.find((pair) => pair.key === key)?.value,
-    rows: (group, columns) =>
+    values: (group, column) =>
       withFile(path, async (file, size) => {
-        const { start, rows } = groups[group]!;
-        for (const column of chunksOf(metadata, group, columns)) {
-          const place = `${group} ${column.path_in_schema.join('.')}`;
-          if (!checked.has(place))
-            checkPages(await chunkBytes(file, size, column), rows, hyparquet.parquetHeader);
-          checked.add(place);
-        }
-        const wanted = { columns: [...columns], rowStart: start, rowEnd: start + rows, utf8: false };
-        return hyparquet.parquetReadObjects({ file: bufferOf(file, size), metadata, compressors, ...wanted });
+        const chunk = chunkOf(metadata, group, column);
+        const bytes = await readRange(file, size, chunk.start, chunk.start + chunk.length);
+        const tools = { header: hyparquet.header, mostBytes: MOST_GROUP_BYTES, unpack: chunk.unpack };
+        return columnValues(bytes, valueColumn(column), groups[group]!.rows, tools);
       }),
   };
+
+  function chunkOf({ row_groups }: FileMetaData, group: number, { path }: ParquetColumn) {
+    const found = row_groups[group]!.columns.find(
+      ({ meta_data }) => meta_data?.path_in_schema.join('\0') === path.join('\0'),
+    );
+    if (found?.meta_data === undefined)
+      throw new DataError(`has no ${path.join('.')} in group ${group} of its rows`);
+    const { codec, dictionary_page_offset, data_page_offset, total_compressed_size } = found.meta_data;
+    // Some writers give no dictionary an offset of 0.
+    const start = Number(dictionary_page_offset || data_page_offset);
+    return { start, length: Number(total_compressed_size), unpack: unpackerOf(codec, hyparquet.snappy) };
+  }
+}
+
+/** The functions of hyparquet that are used. */
+interface Hyparquet {
+  readonly metadata: (bytes: Uint8Array) => FileMetaData;
+  readonly header: PageTools['header'];
+  readonly snappy: (packed: Uint8Array, result: Uint8Array) => void;
+}
+
+async function loadHyparquet(): Promise<Hyparquet> {
+  try {
+    const [{ parquetMetadata, snappyUncompress }, { parquetHeader }] = await Promise.all([
+      import('hyparquet'),
+      import('hyparquet/src/column.js'),
+    ]);
+    return {
+      metadata: (bytes) => parquetMetadata(bytes, { geoparquet: false }),
+      header: parquetHeader,
+      snappy: snappyUncompress,
+    };
+  } catch (error) {
+    throw new DataError(
+      `parquet files need the package hyparquet, which is not installed: run npm install hyparquet (${oneLine(messageOf(error))})`,
+    );
+  }
 }
 
 /** Runs with the open file; what goes wrong becomes a DataError that begins with its path. */
@@ -112,120 +120,91 @@ async function withFile<T>(path: string, work: (file: FileHandle, size: number) 
   try {
     return await work(file, (await file.stat()).size);
   } catch (error) {
-    throw new DataError(`${path}: ${oneLine(messageOf(error))}`, { cause: error });
+    // hyparquet stumbles over what it does not expect, in its own words.
+    const isKnown = error instanceof DataError || systemErrorCode(error) !== undefined;
+    throw new DataError(`${path}: ${isKnown ? '' : 'is damaged: '}${oneLine(messageOf(error))}`, {
+      cause: error,
+    });
   } finally {
     await file.close();
   }
 }
 
-async function readRange(file: FileHandle, size: number, start: number, end: number): Promise<ArrayBuffer> {
+async function readRange(file: FileHandle, size: number, start: number, end: number): Promise<Uint8Array> {
   if (!(start >= 0 && start <= end && end <= size))
-    throw new DataError(`refers to bytes ${start} to ${end} of ${size}`);
+    throw new DataError(`is damaged: it refers to bytes ${start} to ${end} of ${size}`);
   if (end - start > MOST_GROUP_BYTES)
-    throw new DataError(`refers to ${end - start} bytes at once, expected at most ${MOST_GROUP_BYTES}`);
-  const buffer = new ArrayBuffer(end - start);
-  const { bytesRead } = await file.read(new Uint8Array(buffer), 0, end - start, start);
+    throw new DataError(
+      `has ${end - start} bytes of a column in one group of rows, expected at most ${MOST_GROUP_BYTES}`,
+    );
+  const { buffer, bytesRead } = await file.read(new Uint8Array(end - start), 0, end - start, start);
   if (bytesRead !== end - start) throw new DataError('became shorter while it was read');
   return buffer;
 }
 
-function bufferOf(file: FileHandle, size: number): AsyncBuffer {
-  return { byteLength: size, slice: (start, end = size) => readRange(file, size, Math.max(0, start), end) };
-}
-
-function groupsOf(path: string, metadata: FileMetaData): RowGroup[] {
-  const groups: RowGroup[] = [];
+function groupsOf(metadata: FileMetaData): RowGroup[] {
   let start = 0;
-  for (const { num_rows } of metadata.row_groups) {
+  return metadata.row_groups.map(({ num_rows }) => {
     const rows = Number(num_rows);
     if (!(rows >= 0) || start + rows > MOST_PICTURES)
-      throw new DataError(
-        `${path}: expected at most ${MOST_PICTURES} rows in groups, received one of ${rows}`,
-      );
-    groups.push({ start, rows });
+      throw new DataError(`expected groups of rows, ${MOST_PICTURES} rows at most, received one of ${rows}`);
     start += rows;
-  }
-  return groups;
+    return { start: start - rows, rows };
+  });
 }
 
-/** The schema is a list in which each column says how many of the next ones are inside it. */
-function columnTree(schema: readonly SchemaElement[]): readonly ParquetColumn[] {
-  let next = 0;
-  const take = (depth: number): ParquetColumn => {
+/** The schema is a list in which each column says how many of the next ones lie in it. */
+function columnsOf(schema: readonly SchemaElement[]): ParquetColumn[] {
+  const found: ParquetColumn[] = [];
+  let next = 1;
+  const take = (path: readonly string[], optionalLevels: number, isList: boolean) => {
     const element = schema[next++];
-    if (element === undefined || depth > DEEPEST_COLUMN)
-      throw new DataError('has a damaged description of its columns');
-    const inside: ParquetColumn[] = [];
-    for (let i = 0; i < (element.num_children ?? 0); i++) inside.push(take(depth + 1));
-    return { name: element.name, type: element.type, inside };
+    if (element === undefined || path.length > DEEPEST_COLUMN)
+      throw new DataError('is damaged: its columns are not described');
+    const { name, type, num_children = 0, repetition_type } = element;
+    const inner = [...path, name];
+    const levels = optionalLevels + (repetition_type === 'OPTIONAL' ? 1 : 0);
+    const list = isList || repetition_type === 'REPEATED';
+    if (type !== undefined) found.push({ path: inner, type, optionalLevels: levels, isList: list });
+    else for (let i = 0; i < num_children; i++) take(inner, levels, list);
   };
-  return take(0).inside;
-}
-
-const DEEPEST_COLUMN = 32;
-
-/** Where the wanted columns of a group lie. */
-function chunksOf(metadata: FileMetaData, group: number, columns: readonly string[]): ColumnMetaData[] {
-  const found = metadata.row_groups[group]!.columns.flatMap(({ meta_data }) =>
-    meta_data !== undefined && columns.includes(meta_data.path_in_schema[0]!) ? [meta_data] : [],
-  );
-  for (const { codec, path_in_schema, total_uncompressed_size } of found) {
-    if (!supportedCodecs.includes(codec))
-      throw new DataError(`is packed with ${codec}, expected one of ${supportedCodecs.join(', ')}`);
-    if (Number(total_uncompressed_size) > MOST_GROUP_BYTES)
-      throw new DataError(
-        `has ${total_uncompressed_size} bytes of ${path_in_schema[0]} in one group of rows, expected at most ${MOST_GROUP_BYTES}`,
-      );
-  }
+  while (next < schema.length) take([], 0, false);
   return found;
 }
 
-async function chunkBytes(file: FileHandle, size: number, column: ColumnMetaData): Promise<ArrayBuffer> {
-  const start = Number(column.dictionary_page_offset || column.data_page_offset);
-  return readRange(file, size, start, start + Number(column.total_compressed_size));
+function valueColumn({ type, optionalLevels, path, isList }: ParquetColumn): ValueColumn {
+  if ((type === 'BYTE_ARRAY' || type === 'INT32' || type === 'INT64') && !isList)
+    return { type, optionalLevels };
+  throw new DataError(`has ${isList ? 'lists' : type} in ${path.join('.')}, expected bytes or whole numbers`);
 }
 
-/** Walks over the pages of a column: none may claim more than its group has, as that much memory would be taken. */
-function checkPages(chunk: ArrayBuffer, rows: number, header: Hyparquet['parquetHeader']): void {
-  const reader = { view: new DataView(chunk), offset: 0 };
-  while (reader.offset < chunk.byteLength - 1) {
-    const page = header(reader);
-    const values =
-      page.data_page_header?.num_values ??
-      page.data_page_header_v2?.num_values ??
-      page.dictionary_page_header?.num_values;
-    const isRight =
-      page.compressed_page_size >= 0 &&
-      reader.offset + page.compressed_page_size <= chunk.byteLength &&
-      page.uncompressed_page_size >= 0 &&
-      page.uncompressed_page_size <= MOST_GROUP_BYTES &&
-      values !== undefined &&
-      values >= 0 &&
-      values <= rows;
-    if (!isRight)
-      throw new DataError(
-        `is damaged: a page claims ${values} values and ${page.uncompressed_page_size} bytes in a group of ${rows} rows`,
-      );
-    reader.offset += page.compressed_page_size;
-  }
-}
+type Unpack = PageTools['unpack'];
 
+/** Zstandard came to Node with 22.15. */
 const zstd = (zlib as { zstdDecompressSync?: (bytes: Uint8Array, options: object) => Uint8Array })
   .zstdDecompressSync;
 
-/** Zstandard came to Node with 22.15. */
-const supportedCodecs = ['UNCOMPRESSED', 'SNAPPY', 'GZIP', 'BROTLI', ...(zstd === undefined ? [] : ['ZSTD'])];
-
-function compressorsOf({ snappyUncompress }: Hyparquet): Compressors {
+function unpackerOf(codec: string, snappy: Hyparquet['snappy']): Unpack {
   const limited = (length: number) => ({ maxOutputLength: Math.max(1, length) });
-  return {
+  const unpackers: Record<string, Unpack | undefined> = {
+    UNCOMPRESSED: (bytes) => bytes,
     SNAPPY: (bytes, length) => {
       const result = new Uint8Array(length);
-      snappyUncompress(bytes, result);
+      snappy(bytes, result);
       return result;
     },
     GZIP: (bytes, length) => zlib.gunzipSync(bytes, limited(length)),
     BROTLI: (bytes, length) => zlib.brotliDecompressSync(bytes, limited(length)),
-    ...(zstd === undefined ? {} : { ZSTD: (bytes, length) => zstd(bytes, limited(length)) }),
+    ZSTD: zstd && ((bytes, length) => zstd(bytes, limited(length))),
+  };
+  const unpack = unpackers[codec];
+  if (unpack === undefined) {
+    const known = Object.keys(unpackers).filter((name) => unpackers[name] !== undefined);
+    throw new DataError(`is packed with ${codec}, expected one of ${known.join(', ')}`);
+  }
+  return (bytes, length) => {
+    const result = unpack(bytes, length);
+    if (result.length === length) return result;
+    throw new DataError(`is damaged: a page has ${result.length} bytes, its header says ${length}`);
   };
 }

@@ -1,6 +1,7 @@
 /** One part of the pictures of a place, whatever parts the place comes in. */
 import { DataError } from '../data/errors.js';
-import { type FoundImages, findImages, type ImagePart } from './find-source.js';
+import { type FoundImages, findImages } from './find-source.js';
+import type { ImagePart } from './image-parts.js';
 import { type ImageSource, openImageSet } from './sources.js';
 
 /** One picture of ten, the same ones for everybody. */

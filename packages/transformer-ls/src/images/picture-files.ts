@@ -18,7 +18,9 @@ export const MOST_PICTURES = 20e6;
 
 /** Whether a file is taken for a picture; hidden files and what macOS adds to archives are not. */
 export function isPictureName(name: string): boolean {
-  return /\.(?:jpe?g|png|webp|gif|tiff?|avif)$/i.test(name) && !/(?:^|\/)(?:\.|__MACOSX\/)/.test(name);
+  return (
+    /\.(?:jpe?g|png|webp|gif|tiff?|avif)$/i.test(name) && !/(?:^|\/)(?:\.(?!\.?\/)|__MACOSX\/)/.test(name)
+  );
 }
 
 /** A picture that was found in a place. */

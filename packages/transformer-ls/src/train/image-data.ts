@@ -3,6 +3,7 @@ import { ConfigError, type ImageTrainingConfig } from '@transformer-ls/formats';
 import { Random, shuffledIndices } from '../data/random.js';
 import { type FoundImages, findImages } from '../images/find-source.js';
 import type { ImageSet } from '../images/image-set.js';
+import { HELD_OUT } from '../images/part-source.js';
 import { type ImageSource, openImageSet } from '../images/sources.js';
 
 /** Some pictures of an open set. */
@@ -49,16 +50,14 @@ export function partsInUse(
   const other = valid ?? test;
   if (split === 'published' && other !== undefined)
     return { train, valid: other, test: other, isHeldOut: false };
+  // The same ones for every seed, so that runs can be compared.
   const part = (take: 'held-out' | 'rest') => ({
     ...train,
     name: `${train.name} (${take === 'rest' ? 'without held-out pictures' : 'held out'})`,
-    heldOut: { every: heldOutEvery, seed: HELD_OUT_SEED, take },
+    heldOut: { every: heldOutEvery, seed: HELD_OUT.seed, take },
   });
   return { train: part('rest'), valid: part('held-out'), test: other ?? null, isHeldOut: true };
 }
-
-/** Always the same ones, so that runs with different seeds can be compared. */
-const HELD_OUT_SEED = 0;
 
 /** @throws DataError, ConfigError in one line where there are no such pictures */
 export async function openImageData({

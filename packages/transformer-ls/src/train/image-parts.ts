@@ -1,25 +1,20 @@
 /** Pictures, model and task of a vision model's run. */
 import { availableParallelism } from 'node:os';
-import {
-  ConfigError,
-  type ImageTrainingConfig,
-  imageTrainingSchema,
-  parseConfig,
-} from '@transformer-ls/formats';
+import type { ImageTrainingConfig } from '@transformer-ls/formats';
 import { scoreImages } from '../evaluate/images.js';
 import { ImageLoader } from '../images/loader/image-loader.js';
 import { createImageClassifier } from '../models/vision/image-classifier.js';
 import { formatInteger } from '../text/numbers.js';
 import { CLASSES_NAME, classNamesText } from '../weights/class-names.js';
 import { type ImageData, openImageData } from './image-data.js';
+import { completed } from './image-settings.js';
 import { ImageTask } from './image-task.js';
-import type { DataPlaces, Parts, PartsOptions } from './parts.js';
+import type { Parts, PartsOptions } from './parts.js';
 import type { Precision } from './precision.js';
 
 /** Throws ConfigError or DataError in one line. */
 export async function imageParts(
   asked: ImageTrainingConfig,
-  _places: DataPlaces,
   precision: Precision,
   { classesFromData = false, say = () => undefined }: PartsOptions,
 ): Promise<Parts> {
@@ -32,27 +27,25 @@ export async function imageParts(
   try {
     const batches = trainingLoader(asked, data);
     loaders.push(batches);
-    const config = completed(asked, data, batches.batchesPerEpoch, classesFromData);
+    const { classes, classIds, fingerprint } = data.train.set;
+    const found = { classes: classes.length, batchesPerEpoch: batches.batchesPerEpoch };
+    const config = completed(asked, found, classesFromData);
     say(described(config, data));
     const validation = validationLoader(config, data);
     loaders.push(validation);
     const model = createImageClassifier(config.model);
     const { device } = config;
     model.to({ device });
-    const reported = new Set<string>();
+    const named = classIds.map((id, label) => ({ id, name: classes[label]! }));
+    const sayProblems = problemTeller(loaders, say);
     const validate = async () => {
       const scores = await scoreImages(model, validation, { device, precision });
-      for (const { message } of [...batches.problems, ...validation.problems])
-        if (!reported.has(message)) say(`left out: ${message}`);
-      for (const { message } of [...batches.problems, ...validation.problems]) reported.add(message);
+      sayProblems();
       return scores;
     };
-    const { fingerprint, classes, classIds } = data.train.set;
-    const named = classIds.map((id, label) => ({ id, name: classes[label]! }));
-    const task = new ImageTask({ model, config, batches, fingerprint, validate, precision });
     return {
       config,
-      task,
+      task: new ImageTask({ model, config, batches, fingerprint, validate, precision }),
       data: { name: config.data.name, sha256: fingerprint, caution: '' },
       companions: new Map([[CLASSES_NAME, classNamesText(named)]]),
       close,
@@ -61,6 +54,17 @@ export async function imageParts(
     await close();
     throw error;
   }
+}
+
+/** Says of each picture that cannot be used why, once. */
+function problemTeller(loaders: readonly ImageLoader[], say: (line: string) => void): () => void {
+  const said = loaders.map(() => 0);
+  return () => {
+    for (const [i, { problems }] of loaders.entries()) {
+      for (const { message } of problems.slice(said[i])) say(`left out: ${message}`);
+      said[i] = problems.length;
+    }
+  };
 }
 
 /** Threads beside those of the model: one does for a CPU that trains, a GPU wants to be fed. */
@@ -91,26 +95,6 @@ function validationLoader(config: ImageTrainingConfig, { valid }: ImageData): Im
     view: { kind: 'evaluation', cropRatio: evaluationCropRatio, filter: 'bicubic', mean, std },
     threads: threadsOf(config),
   });
-}
-
-/** With the steps that so many epochs take, and as many classes as there are. */
-function completed(
-  config: ImageTrainingConfig,
-  { train }: ImageData,
-  batchesPerEpoch: number,
-  classesFromData: boolean,
-): ImageTrainingConfig {
-  const { maxEpochs, gradientAccumulation, model } = config;
-  const classes = train.set.classIds.length;
-  if (!classesFromData && classes !== model.classes)
-    throw new ConfigError([
-      `model.classes: expected ${classes}, the classes of ${config.data.name}, received ${model.classes}`,
-    ]);
-  const maxSteps =
-    maxEpochs === null
-      ? config.maxSteps
-      : Math.max(1, Math.floor((maxEpochs * batchesPerEpoch) / gradientAccumulation));
-  return parseConfig(imageTrainingSchema, { ...config, maxSteps, model: { ...model, classes } });
 }
 
 function described(

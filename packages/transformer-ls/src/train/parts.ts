@@ -74,7 +74,7 @@ function partsOf(
     case 'classifier-training':
       return classifierParts(config, places, precision, options.onProgress);
     case 'image-training':
-      return imageParts(config, places, precision, options);
+      return imageParts(config, precision, options);
   }
 }
 

@@ -66,11 +66,13 @@ export async function openTraining(request: TrainingRequest, observer: TrainingO
       ...partsOptions(observer),
       classesFromData,
     });
-    const { config } = parts;
-    if (config.initialWeights !== null) await loadInitialWeights(parts.task.model, config.initialWeights);
-    const folder = await createRun(request.folder, asJson(config), folderOptions(config, observer));
-    for (const [name, text] of parts.companions) await folder.writeText(name, text);
-    return assemble(parts, folder, observer);
+    return closingOnError(parts, async () => {
+      const { config } = parts;
+      await startFromWeights(parts, observer);
+      const folder = await createRun(request.folder, asJson(config), folderOptions(config, observer));
+      for (const [name, text] of parts.companions) await folder.writeText(name, text);
+      return assemble(parts, folder, observer);
+    });
   }
   return resume(request.folder, request.data, request.overrides, observer);
 }
@@ -90,13 +92,21 @@ async function resume(
     throw new ConfigError([`${fixed} cannot change in a run that is resumed; start a new run`]);
   const before = parseConfig(trainingSchema, await readRunConfig(path), join(path, CONFIG_NAME));
   const parts = await buildParts(withOverrides(before, overrides), data, partsOptions(observer));
+  return closingOnError(parts, () => resumeWith(path, parts, overrides, observer));
+}
+
+async function resumeWith(
+  path: string,
+  parts: OpenParts,
+  overrides: Readonly<Record<string, unknown>>,
+  observer: TrainingObserver,
+): Promise<Training> {
   const { config } = parts;
   const folder = await resumeRun(path, folderOptions(config, observer));
   try {
     for (const skipped of folder.skipped)
       observer.message(`passed over a damaged checkpoint: ${skipped.path}: ${skipped.reason}`);
-    if (folder.newest === undefined && config.initialWeights !== null)
-      await loadInitialWeights(parts.task.model, config.initialWeights);
+    if (folder.newest === undefined) await startFromWeights(parts, observer);
     const training = assemble(parts, folder, observer);
     if (folder.newest !== undefined) await restoreTrainer(training.trainer, folder.newest);
     if (Object.keys(overrides).length > 0) await folder.writeText(CONFIG_NAME, writeJson(asJson(config)));
@@ -107,12 +117,31 @@ async function resume(
   }
 }
 
+type OpenParts = Awaited<ReturnType<typeof buildParts>>;
+
+/** Data that nobody will read any more are closed. */
+async function closingOnError<T>({ close }: OpenParts, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** A vision model may be one that knew other classes. */
+async function startFromWeights({ config, task }: OpenParts, { message }: TrainingObserver): Promise<void> {
+  const { initialWeights, kind } = config;
+  if (initialWeights === null) return;
+  await loadInitialWeights(task.model, initialWeights, kind === 'image-training' ? message : undefined);
+}
+
 function partsOptions({ prepare, message }: TrainingObserver) {
   return { onProgress: prepare, say: message };
 }
 
 function assemble(
-  { config, task, precision, data, close }: Awaited<ReturnType<typeof buildParts>>,
+  { config, task, precision, data, close }: OpenParts,
   folder: RunFolder,
   observer: TrainingObserver,
 ): Training {

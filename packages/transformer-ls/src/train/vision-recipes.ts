@@ -89,13 +89,16 @@ function smallVilLs(imageSize: number, firstPatch: number): ImageClassifierConfi
   );
 }
 
-/** What the runs for two CPU cores share: few epochs, so little augmentation. */
+/**
+ * What the runs for one or two CPU cores share: few epochs, so little augmentation, and small batches, since many updates are worth
+ * more than exact gradients.
+ */
 function onCpu(name: string, model: ImageClassifierConfig): Settings {
   return {
     model,
     data: { name },
     augmentation: augmentation('light'),
-    batchSize: 64,
+    batchSize: 32,
     optimizer: { name: 'adamw', learningRate: 1e-3, weightDecay: 0.05 },
     schedule: {
       name: 'vision-cosine',
@@ -104,11 +107,11 @@ function onCpu(name: string, model: ImageClassifierConfig): Settings {
       finalLearningRateFraction: 0.01,
     },
     clipNorm: 1,
-    maxEpochs: 8,
+    maxEpochs: 5,
     evaluationCropRatio: 1,
     evaluateExamples: 1000,
-    evaluateEverySteps: 250,
-    checkpointEverySteps: 250,
+    evaluateEverySteps: 500,
+    checkpointEverySteps: 500,
     seed: 1,
   };
 }
@@ -124,5 +127,5 @@ export const visionRecipes: Readonly<Record<string, Settings>> = {
   'vision/cvt-ls-21': likeDeit('cvt-ls-21'),
   'vision/cvt-ls-21s': likeDeit('cvt-ls-21s'),
   'vision/cifar10-cpu': onCpu('cifar10', smallVilLs(32, 2)),
-  'vision/tiny-imagenet-cpu': { ...onCpu('tiny-imagenet', smallVilLs(64, 4)), maxEpochs: 24 },
+  'vision/tiny-imagenet-cpu': { ...onCpu('tiny-imagenet', smallVilLs(64, 4)), maxEpochs: 15 },
 };

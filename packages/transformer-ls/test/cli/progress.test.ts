@@ -60,6 +60,18 @@ describe('renderFrame', () => {
     ]);
   });
 
+  it('counts images where pictures are trained on', () => {
+    const { bpc: _, ...rest } = train;
+    const pictures = {
+      ...state,
+      info: { ...state.info, counts: 'images' as const },
+      train: { ...rest, bpc: null, accuracy: 0.25, tokensPerSecond: 85 },
+    };
+    const frame = renderFrame(pictures, 80, noPaint);
+    expect(frame[2]).toContain('images 2.53M');
+    expect(frame[5]).toContain('speed 85 img/s');
+  });
+
   it('shows the same in 40 columns', () => {
     expect(renderFrame(state, 40, noPaint)).toEqual([
       'wikipedia-small in runs/first',

@@ -3,11 +3,11 @@ import { type ImageTrainingConfig, imageTrainingSchema, parseConfig } from '@tra
 import { BatchNorm2d, Module, manualSeed, type Tensor } from '@transformer-ls/torch';
 import { expect, onTestFinished } from 'vitest';
 import { Random } from '../../src/data/random.js';
+import { scoreImages } from '../../src/evaluate/images.js';
 import type { ImageBatch } from '../../src/images/loader/image-loader.js';
 import { createImageClassifier, type ImageClassifier } from '../../src/models/vision/image-classifier.js';
 import { createRun, resumeRun } from '../../src/run/run-folder.js';
 import { type ImageBatches, ImageTask } from '../../src/train/image-task.js';
-import { scoreImages } from '../../src/evaluate/images.js';
 import { Precision } from '../../src/train/precision.js';
 import { Trainer } from '../../src/train/trainer.js';
 

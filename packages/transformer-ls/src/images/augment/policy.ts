@@ -25,7 +25,8 @@ import type { WarpLook } from './warp.js';
 /** Training augmentation of single pictures; see mixing.ts for what happens to a batch. */
 export class AugmentationPolicy {
   private readonly randAugment: RandAugmentSettings | null;
-  private readonly fill: WarpLook['fill'];
+  /** Where RandAugment looks outside the picture: the mean colour. */
+  readonly fill: WarpLook['fill'];
   private readonly normalisation: Normalisation;
 
   /** @param size pixels a side of what comes out */

@@ -10,7 +10,7 @@ import { autoContrast, equalize, invert, posterize, solarize, solarizeAdd } from
 import { rotate, type Sampling, shearX, shearY, translateX, translateY, type WarpLook } from './warp.js';
 
 /** Strengths lie between 0 and this. */
-const STRONGEST = 10;
+export const STRONGEST = 10;
 
 /** What an operation does at a strength. */
 interface Operation {

@@ -56,6 +56,11 @@ const LEFT_OUT = -1;
 /** What random numbers are for, so that none serves twice. */
 const purposes = { augmentation: 1, replacement: 2, mixing: 3 } as const;
 
+/** What the augmentation of a picture draws from. */
+export function augmentationRandom(seed: number, epoch: number, index: number): Random {
+  return new Random(seed, epoch, index, purposes.augmentation);
+}
+
 export function batchOrder({ pictures, batchSize, seed, view }: BatchPlan): BatchOrder {
   return new BatchOrder({ pictures, batchSize, shuffleSeed: view.kind === 'training' ? seed : null });
 }
@@ -113,23 +118,24 @@ export class BatchMaker {
   private async makeRow(row: Row): Promise<void> {
     const { plan, ring, set, reader } = this.options;
     const slot = ring.slots[row.slot]!;
-    const random = (purpose: number) => new Random(plan.seed, row.epoch, row.index, purpose);
+    const { epoch, index } = row;
+    const chance = new Random(plan.seed, epoch, index, purposes.replacement);
     const found =
       plan.view.kind === 'training'
-        ? await reader.readOrReplace(row.index, plan.pictures, random(purposes.replacement))
-        : await reader.read(row.index);
+        ? await reader.readOrReplace(index, plan.pictures, chance)
+        : await reader.read(index);
     slot.indices[row.row] = found?.index ?? LEFT_OUT;
     if (found === undefined) return;
     slot.labels[row.row] = set.labels[found.index]!;
-    this.write(found.image, random(purposes.augmentation), rowOf(slot.pixels, row.row, plan));
+    const random = augmentationRandom(plan.seed, epoch, index);
+    this.write(found.image, random, rowOf(slot.pixels, row.row, plan));
   }
 
   /** What concerns the batch as a whole. */
   private finish({ slot: number, epoch, batch }: Row): void {
     const { plan, ring } = this.options;
     const slot = ring.slots[number]!;
-    const asked = this.order.batch(epoch, batch).length;
-    const rows = closeGaps(slot, asked, plan);
+    const rows = closeGaps(slot, this.order.rows(batch), plan);
     const { view, size, seed } = plan;
     if (view.kind === 'training' && hasTargets(plan)) {
       const mixing = drawMixing(view.augmentation, size, new Random(seed, epoch, batch, purposes.mixing));

@@ -27,6 +27,12 @@ export class BatchOrder {
     return this.orderOf(epoch).subarray(batch * batchSize, (batch + 1) * batchSize);
   }
 
+  /** How many they are. */
+  rows(batch: number): number {
+    const { pictures, batchSize } = this.options;
+    return Math.min(batchSize, pictures.length - batch * batchSize);
+  }
+
   private orderOf(epoch: number): Uint32Array {
     const { pictures, shuffleSeed } = this.options;
     if (shuffleSeed === null || epoch === this.epoch) return this.order;

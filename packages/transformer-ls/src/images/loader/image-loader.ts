@@ -215,7 +215,7 @@ export class ImageLoader {
     for (let slot = this.freeSlots.shift(); slot !== undefined; slot = this.freeSlots.shift()) {
       this.asked = this.wrapped(this.asked);
       const job = { slot, ...this.asked };
-      this.ring.begin(slot, this.order.batch(job.epoch, job.batch).length);
+      this.ring.begin(slot, this.order.rows(job.batch));
       this.crew?.tell(job);
       this.maker?.accept(job);
       this.ahead.push(job);

@@ -1,0 +1,15 @@
+export { type CheckOptions, checkImages, type ImageCheck, type Spread } from './check-images.js';
+export { type DecodeImage, imageDecoder, MOST_ENCODED_BYTES, MOST_PIXELS } from './decode.js';
+export { type FoundImages, findImages } from './find-source.js';
+export type { HeldOut } from './held-out.js';
+export { type ImagePart, imageParts } from './image-parts.js';
+export { ImageError, type ImageSet } from './image-set.js';
+export { findImageSource, HELD_OUT, type PartOptions } from './part-source.js';
+export {
+  type CifarSource,
+  type FilesSource,
+  type ImageSource,
+  openImageSet,
+  type ParquetSource,
+  type StripsSource,
+} from './sources.js';
