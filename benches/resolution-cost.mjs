@@ -215,6 +215,14 @@ function needs() {
   });
 }
 
+/** Sides whose index of biases is over the limit by itself. */
+function impossible() {
+  const over = sides.filter((side) => 8 * (side / PATCH) ** 4 > memoryLimit * GIB);
+  return over.length === 0
+    ? 'at none of these sizes'
+    : `at ${over.join(' and ')} pixels with the limit of ${memoryLimit} GiB`;
+}
+
 function report(cases, all) {
   const date = new Date().toISOString().slice(0, 10);
   const { libtorch } = all.flat().find((row) => row.libtorch !== '') ?? { libtorch: 'unknown' };
@@ -246,6 +254,8 @@ tokens (int64, as published; it holds for all heads). A forward pass holds sever
 | image | tokens of stage 1 | scores of one head, GiB | index of the biases, GiB |
 | ---: | ---: | ---: | ---: |
 ${needs().join('\n')}
+
+Where the index alone is larger than the memory there is, full attention with biases cannot even be built: ${impossible()}.
 `;
 }
 

@@ -1,20 +1,17 @@
 /** `transformer-ls attend` of a vision model: a picture of what one token of one block takes, and from where. */
-import {
-  IMAGENET_MEAN,
-  IMAGENET_STD,
-  normalisation,
-  normalised,
-  PUBLISHED_CROP_RATIO,
-} from '@transformer-ls/formats';
+import { normalisation, normalised } from '@transformer-ls/formats';
 import { scope, tensor } from '@transformer-ls/torch';
 import { imageAttentionPicture } from '../charts/image-attention.js';
 import { type HeadMaps, headMaps, type TakenParts } from '../charts/image-attention-shares.js';
+import { viewOf } from '../evaluate/image-evaluation.js';
+import type { ImageSize } from '../import/said.js';
+import { resizedText } from '../models/vil-ls/resolution.js';
 import { type ObservedImage, observeImage } from '../models/vision/attention-weights.js';
 import type { GridPlace, QueryChoice } from '../models/vision/grid-weights.js';
 import { type StageGrid, stageGrids } from '../models/vision/stage-grids.js';
 import { type LoadedImageClassifier, loadImageClassifier } from '../models/vision/weights.js';
 import { formatBytes } from '../text/numbers.js';
-import { readPicture, type SeenPicture, tokenAt } from './attend-image-input.js';
+import { type NamedPicture, readPicture, tokenAt } from './attend-image-input.js';
 import { imageAttentionRecord } from './attend-image-record.js';
 import { UsageError } from './errors.js';
 import { type PictureFormat, pictureFormat, writePicture } from './picture-file.js';
@@ -33,6 +30,8 @@ export interface AttendImageFlags {
   readonly head?: number;
   readonly at?: AskedToken;
   readonly atPixel?: Pixel;
+  readonly imageSize?: ImageSize;
+  readonly cropRatio?: number;
   readonly out?: string;
   readonly newest?: boolean;
   readonly json?: boolean;
@@ -50,8 +49,13 @@ export async function attendImage(
     throw new UsageError('expected --at or --at-pixel, received both');
   const out = flags.out ?? (flags.json ? undefined : DEFAULT_OUT);
   const format = out === undefined ? undefined : await pictureFormat(out);
-  const loaded = await loadImageClassifier(path, { choose: flags.newest ? 'newest' : 'best' });
+  const { imageSize, newest } = flags;
+  const loaded = await loadImageClassifier(path, { choose: newest ? 'newest' : 'best', imageSize });
   for (const line of loaded.skipped) console.error(`transformer-ls attend: passed over ${line}`);
+  for (const one of loaded.resized)
+    console.error(
+      `interpolated for ${loaded.config.imageHeight} x ${loaded.config.imageWidth}: ${resizedText(one)}`,
+    );
   try {
     const attended = await attend(files, flags, loaded);
     const record = flags.json ? `${JSON.stringify(recordOf(attended))}\n` : undefined;
@@ -72,7 +76,7 @@ async function draw(attended: Attended, out: string, format: PictureFormat): Pro
 /** An image with the weights of one block. */
 interface Attended {
   readonly loaded: LoadedImageClassifier;
-  readonly picture: SeenPicture;
+  readonly picture: NamedPicture;
   readonly observed: ObservedImage;
   /** From 0, as are `block` and `heads`. */
   readonly stage: number;
@@ -90,26 +94,16 @@ async function attend(
   const { stage, block, heads } = chosenBlock(flags, loaded);
   const grid = stageGrids(config)[stage]!;
   checkToken(flags.at, grid, loaded, stage);
-  const picture = await readPicture(files, viewOf(loaded));
+  const { imageHeight: height, imageWidth: width } = config;
+  const view = viewOf(loaded, { cropRatio: flags.cropRatio, test: undefined });
+  const picture = await readPicture(files, { height, width }, view);
   const query = flags.atPixel === undefined ? (flags.at ?? 'centre') : tokenAt(flags.atPixel, picture, grid);
-  const { mean, std } = loaded.training?.augmentation ?? { mean: IMAGENET_MEAN, std: IMAGENET_STD };
-  const { channels, imageHeight, imageWidth } = config;
   const observed = scope(() => {
-    const planes = normalised(picture.view, normalisation(mean, std));
-    const image = tensor(planes, { shape: [1, channels, imageHeight, imageWidth] });
+    const planes = normalised(picture.image, normalisation(view.mean, view.std));
+    const image = tensor(planes, { shape: [1, 3, height, width] });
     return observeImage(model, image, { stage, block, query });
   });
   return { loaded, picture, observed, stage, block, heads, grid };
-}
-
-/** How pictures are cut in evaluation. @throws WeightsError where the model sees no squares of three colours */
-function viewOf({ config, training }: LoadedImageClassifier): { size: number; cropRatio: number } {
-  const { imageHeight, imageWidth, channels } = config;
-  if (imageHeight !== imageWidth || channels !== 3)
-    throw new UsageError(
-      `expected a model of square images of 3 colours, received one of ${imageHeight} x ${imageWidth} pixels of ${channels}`,
-    );
-  return { size: imageHeight, cropRatio: training?.evaluationCropRatio ?? PUBLISHED_CROP_RATIO };
 }
 
 /** The last block of the last stage with long-short attention, where nothing else is asked for. */
@@ -166,7 +160,7 @@ function pictureOf(attended: Attended): string {
   return imageAttentionPicture({
     title: `${KINDS[loaded.config.kind]}, ${blockText(attended)}, looks at ${picture.name}`,
     subtitle: `${verdict(attended)}; ${mechanism(attended)}`,
-    image: picture.view,
+    image: picture.image,
     patch: grid.patch,
     weights: observed.weights,
     heads,

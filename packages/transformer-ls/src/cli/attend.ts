@@ -4,11 +4,11 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { TokenRange } from '../charts/attention-shares.js';
 import { splits } from '../lra/example-set.js';
 import { observableNames } from '../models/sequence-classifier/attention-weights.js';
-import { findModel } from '../weights/model-place.js';
+import { findModel, type ModelConfig } from '../weights/model-place.js';
 import type { AskedToken, AttendImageFlags, Pixel } from './attend-image.js';
 import type { AttendTextFlags } from './attend-text.js';
 import { UsageError } from './errors.js';
-import { wholeNumber } from './flags.js';
+import { decimalNumber, imageSize, wholeNumber } from './flags.js';
 import { useThreads } from './threads.js';
 
 interface AttendFlags extends AttendTextFlags, AttendImageFlags {
@@ -67,6 +67,16 @@ export function attendCommand(): Command {
     )
     .option('--at-pixel <x:y>', 'images: the token at this pixel of the picture file', pixel)
     .option(
+      '--image-size <pixels>',
+      'give a vision model a larger or smaller picture: 336, or height x width',
+      imageSize,
+    )
+    .option(
+      '--crop-ratio <share>',
+      'share of a picture that is seen (default: as in training, else 0.875)',
+      decimalNumber({ above: 0, max: 1 }),
+    )
+    .option(
       '--out <file>',
       '.svg or .png to write (default: attention.svg, for images attention.png; with --json none)',
     )
@@ -106,40 +116,43 @@ function twoNumbers(text: string): [number, number] | undefined {
   return first === undefined || second === undefined ? undefined : [Number(first), Number(second)];
 }
 
-/** Flags that only one kind of model knows. */
+/** Only the half that is needed is loaded. */
+async function runAttend(path: string, files: readonly string[], flags: AttendFlags): Promise<void> {
+  useThreads(flags.threads);
+  const { config } = await findModel(path, { choose: flags.newest ? 'newest' : 'best' });
+  refuseStrangers(path, config, flags);
+  if (isImageClassifier(config)) {
+    const { attendImage } = await import('./attend-image.js');
+    await attendImage(path, files, flags);
+  } else {
+    const { attendText } = await import('./attend-text.js');
+    await attendText(path, files, flags);
+  }
+}
+
 const TEXT_FLAGS = {
   text: '--text',
   example: '--example',
   dataFolder: '--data-folder',
   layer: '--layer',
   tokens: '--tokens',
-} as const;
-const IMAGE_FLAGS = { stage: '--stage', block: '--block', at: '--at', atPixel: '--at-pixel' } as const;
+};
+const IMAGE_FLAGS = {
+  stage: '--stage',
+  block: '--block',
+  at: '--at',
+  atPixel: '--at-pixel',
+  imageSize: '--image-size',
+  cropRatio: '--crop-ratio',
+};
 
-/** Only the half that is needed is loaded. */
-async function runAttend(path: string, files: readonly string[], flags: AttendFlags): Promise<void> {
-  useThreads(flags.threads);
-  const { config } = await findModel(path, { choose: flags.newest ? 'newest' : 'best' });
-  if (isImageClassifier(config)) {
-    refuse(flags, TEXT_FLAGS, 'is for texts, received a vision model (it has --stage, --block and --at)');
-    const { attendImage } = await import('./attend-image.js');
-    await attendImage(path, files, flags);
-  } else {
-    refuse(
-      flags,
-      IMAGE_FLAGS,
-      `is for vision models, received a ${config.kind} (it has --layer and --tokens)`,
-    );
-    const { attendText } = await import('./attend-text.js');
-    await attendText(path, files, flags);
-  }
-}
-
-function refuse<K extends keyof AttendFlags>(
-  flags: AttendFlags,
-  names: Readonly<Record<K, string>>,
-  reason: string,
-): void {
-  for (const key of Object.keys(names) as K[])
-    if (flags[key] !== undefined) throw new UsageError(`${names[key]} ${reason}`);
+/** Flags that only models of texts, or only vision models, have a use for. */
+function refuseStrangers(path: string, config: ModelConfig, flags: AttendFlags): void {
+  const isVision = isImageClassifier(config);
+  const strange = Object.entries(isVision ? TEXT_FLAGS : IMAGE_FLAGS);
+  const given = strange.find(([name]) => flags[name as keyof AttendFlags] !== undefined);
+  if (given === undefined) return;
+  throw new UsageError(
+    `${given[1]} is for models of ${isVision ? 'texts' : 'pictures'}; ${path} is a ${config.kind}`,
+  );
 }

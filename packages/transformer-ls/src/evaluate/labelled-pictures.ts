@@ -40,11 +40,10 @@ export async function openPictures(model: NamedModel, request: PicturesRequest):
   if (path === undefined)
     throw new DataError('expected --data <folder>, since these weights do not lie in a run that names one');
   const isOwn = own !== undefined && resolve(path) === resolve(own);
-  const source =
-    isOwn && training !== undefined
-      ? ownPart(await findImages(path), training.data, path, request.part)
-      : await foreignPart(path, request.part);
-  return plainPictures(model, source);
+  if (!isOwn || training === undefined) return plainPictures(model, await foreignPart(path, request.part));
+  const { source, notes } = ownPart(await findImages(path), training.data, path, request.part);
+  const pictures = await plainPictures(model, source);
+  return { ...pictures, notes: [...notes, ...pictures.notes] };
 }
 
 /** The parts of a run are those that its training uses. */
@@ -53,9 +52,14 @@ function ownPart(
   data: NonNullable<NamedModel['training']>['data'],
   path: string,
   part: PicturesRequest['part'],
-): ImageSource {
+): { readonly source: ImageSource; readonly notes: readonly string[] } {
   const { train, valid, test } = partsInUse(found, data, path);
-  return part === 'train' ? train : part === 'valid' ? valid : (test ?? valid);
+  if (part === 'train') return { source: train, notes: [] };
+  const hasChosen = part === 'test' && (test ?? valid) === valid;
+  return {
+    source: part === 'valid' ? valid : (test ?? valid),
+    notes: hasChosen ? ['these pictures chose the checkpoint too, so the figure is a little too good'] : [],
+  };
 }
 
 /** All pictures of a place that is not divided; validation and test part stand in for one another. */

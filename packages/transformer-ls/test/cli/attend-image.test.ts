@@ -93,6 +93,18 @@ describe('attend of a vision model', () => {
     }
   });
 
+  it('takes another size of images, and another share of the picture', async () => {
+    const options = ['--stage', '1', '--image-size', '48', '--crop-ratio', '1', '--json'];
+    const { code, out, error } = await tls.run(['attend', 'vil', 'half.png', ...options]);
+    expect(code).toBe(0);
+    expect(error).toMatch(/^interpolated for 48 x 48: /);
+    const { grid, picture } = JSON.parse(out);
+    expect({ grid, seen: picture.seen }).toEqual({
+      grid: { rows: 12, columns: 12 },
+      seen: { left: 10, top: 0, right: 70, bottom: 60 },
+    });
+  });
+
   it('finds the token that shows a pixel of the file', async () => {
     // 36 of 48 x 36 pixels resized, of which 32 x 32 from 8, 2 on: the file from 13.3 to 66.7 and from 3.3 to 56.7.
     const at = async (pixel: string) => {
@@ -190,12 +202,7 @@ describe('attend of a vision model', () => {
       2,
       '--at: stage 2 has no global token, expected row:column or centre',
     ],
-    [
-      ['oblong', 'half.png'],
-      2,
-      'expected a model of square images of 3 colours, received one of 32 x 48 pixels of 3',
-    ],
-    [['vil', 'half.png', '--layer', '1'], 2, '--layer is for texts, received a vision model'],
+    [['vil', 'half.png', '--layer', '1'], 2, '--layer is for models of texts; vil is a vil-ls'],
     [['vil', 'half.png', '--out', 'a.gif'], 2, 'expected --out with a name that ends in .svg or .png'],
   ])('%j is answered in one line', async (args, expected, message) => {
     const { code, out, error } = await tls.run(['attend', ...args]);

@@ -214,9 +214,13 @@ describe('attend', () => {
     [
       ['text', 'review.txt', '--stage', '1'],
       2,
-      '--stage is for vision models, received a sequence-classifier',
+      '--stage is for models of pictures; text is a sequence-classifier',
     ],
-    [['text', 'review.txt', '--at', '1:1'], 2, '--at is for vision models, received a sequence-classifier'],
+    [
+      ['text', 'review.txt', '--at', '1:1'],
+      2,
+      '--at is for models of pictures; text is a sequence-classifier',
+    ],
     [
       [run, '--text', '[MAX 4 [SUM 1 ] ]'],
       1,

@@ -97,6 +97,10 @@ export class WithStatistics extends Module implements ImageClassifier {
     this.inner = this.child('inner', inner);
   }
 
+  get attentions(): ImageClassifier['attentions'] {
+    return this.inner.attentions;
+  }
+
   forward(images: Tensor): Tensor {
     return this.inner.forward(this.statistics.forward(images));
   }
