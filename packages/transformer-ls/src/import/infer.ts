@@ -72,6 +72,7 @@ function sequenceWeights(config: Exclude<ModelConfig, { stages: unknown }>): num
   const isLanguageModel = config.kind === 'language-model';
   const rank = isLanguageModel ? config.projectionRank : config.attention.projectionRank;
   const rows = isLanguageModel ? 0 : config.maxLength;
+  const classes = isLanguageModel ? 0 : config.classes;
   const block = (isLanguageModel ? 6 : 4) * D * D + 2 * innerDim * D + heads * rank * D;
-  return (vocabularySize + rows) * D + layers * block;
+  return (vocabularySize + rows) * D + layers * block + classes * innerDim;
 }

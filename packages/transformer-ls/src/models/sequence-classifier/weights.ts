@@ -64,7 +64,7 @@ export function checkClassifierSizes(
   shapes: ReadonlyMap<string, readonly number[]>,
   path: string,
 ): void {
-  const { vocabularySize, modelDim, innerDim, layers, sharedLayers } = config;
+  const { vocabularySize, modelDim, innerDim, classes, layers, sharedLayers } = config;
   const blocks = new Set(
     [...shapes.keys()].flatMap((name) => /^model\.(transformer\w*)\./.exec(name)?.[1] ?? []),
   );
@@ -75,6 +75,7 @@ export function checkClassifierSizes(
   const positions = shapes.get('model.embeddings.position_embeddings.weight')?.[0] ?? 0;
   const expected: [string, number[]][] = [
     ['model.embeddings.word_embeddings.weight', [vocabularySize, modelDim]],
+    ['seq_classifer.mlpblock.2.weight', [classes, innerDim]],
     [`model.${first}.mha.W_q.weight`, [modelDim, modelDim]],
     [`model.${first}.mlpblock.0.weight`, [innerDim, modelDim]],
   ];
