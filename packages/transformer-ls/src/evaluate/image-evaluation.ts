@@ -72,6 +72,10 @@ const evaluationSchema = object({
     object({
       name: field('What the pictures are called.', text()),
       test: field('Published test, or pictures.', oneOf('pictures', 'imagenet', 'real', 'v2', 'a', 'r', 'c')),
+      part: field(
+        'Which pictures of those the place has; of a published test, all it takes.',
+        oneOf('train', 'valid', 'test'),
+      ),
       sha256: field('SHA-256 of names, sizes and labels.', text()),
       classes: field('Classes that could be chosen.', integer({ min: 1 })),
       complete: field('Whether all pictures of the part were scored.', schema.boolean()),
@@ -152,7 +156,7 @@ export async function measureImages(
       imageWidth: config.imageWidth,
       resized: resized.map(resizedText),
     },
-    data: { ...rest.data, test: request.test ?? 'pictures' },
+    data: { ...rest.data, test: request.test ?? 'pictures', part: request.part },
     cropRatio: viewOf(loaded, request).cropRatio,
     ...scores,
     loss: Number.isFinite(scores.loss) ? scores.loss : null,
@@ -168,7 +172,7 @@ export async function measureImages(
 interface Measured {
   readonly scores: ImageScores;
   readonly unreadable: readonly string[];
-  readonly data: Omit<ImageEvaluation['data'], 'test'>;
+  readonly data: Omit<ImageEvaluation['data'], 'test' | 'part'>;
   readonly corruptions: readonly CorruptionErrors[] | null;
 }
 
@@ -288,21 +292,23 @@ export function viewOf(
   };
 }
 
-/** Published tests have their own files. */
-function fileOf(test: ImageEvaluation['data']['test']): string {
-  return test === 'pictures' || test === 'imagenet' ? 'evaluation.json' : `evaluation-${test}.json`;
+/** The test part is what results are about; other parts and published tests have their names in the file's. */
+function fileOf({ test, part }: Pick<ImageEvaluation['data'], 'test' | 'part'>): string {
+  if (test !== 'pictures') return `evaluation-${test}.json`;
+  return part === 'test' ? 'evaluation.json' : `evaluation-${part}.json`;
 }
 
 /** Writes the record into a folder that exists, and returns the file's path. */
 export async function writeImageEvaluation(folder: string, record: ImageEvaluation): Promise<string> {
-  const path = join(folder, fileOf(record.data.test));
+  const path = join(folder, fileOf(record.data));
   await replaceFile(nodeFileSystem, path, [new TextEncoder().encode(writeJson(record))]);
   return path;
 }
 
-/** The record of pictures or the validation pictures in a folder, or undefined. @throws ConfigError where it is none */
+/** The record of the whole test part in a folder, or undefined. @throws ConfigError where the file is none */
 export async function readImageEvaluation(folder: string): Promise<ImageEvaluation | undefined> {
-  const path = join(folder, fileOf('pictures'));
+  const path = join(folder, fileOf({ test: 'pictures', part: 'test' }));
   const json = await textOrNothing(path);
-  return json === undefined ? undefined : parseConfigText(evaluationSchema, json, path);
+  const record = json === undefined ? undefined : parseConfigText(evaluationSchema, json, path);
+  return record?.data.complete ? record : undefined;
 }

@@ -2,9 +2,7 @@
 import { resolve } from 'node:path';
 import { DataError } from '../data/errors.js';
 import { type FoundImages, findImages } from '../images/find-source.js';
-import type { ImagePart } from '../images/image-parts.js';
 import type { ImageSet } from '../images/image-set.js';
-import { findImageSource } from '../images/part-source.js';
 import { relabelled } from '../images/relabelled.js';
 import { type ImageSource, openImageSet } from '../images/sources.js';
 import type { LoadedImageClassifier } from '../models/vision/weights.js';
@@ -64,14 +62,16 @@ function ownPart(
   };
 }
 
-/** All pictures of a place that is not divided: nothing of it was trained on. */
-async function foreignPart(path: string, part: ImagePart): Promise<ImageSource> {
+/** All pictures of a place that is not divided; validation and test part stand in for one another. */
+async function foreignPart(path: string, part: PicturesRequest['part']): Promise<ImageSource> {
   const found = await findImages(path);
-  // Classes are matched below, once and for all parts.
-  const { classIds: _, ...source } = await findImageSource(path, found.all === undefined ? part : 'all', {
-    classIds: [],
-  });
-  return source;
+  const instead = part === 'train' ? undefined : part === 'valid' ? found.test : found.valid;
+  const source = found.all ?? found[part] ?? instead;
+  if (source !== undefined) return source;
+  const parts = Object.keys(found);
+  throw new DataError(
+    `${path}: has no ${part} part, only ${parts.join(', ')}; --split ${parts[0]} takes that one`,
+  );
 }
 
 /** Each with its label, among all classes. */
