@@ -62,8 +62,9 @@ function weightsOf(config: ModelConfig): number {
     const { modelDim: D, layers, heads, projectionRank } = stage;
     const inChannels = config.stages[i - 1]?.modelDim ?? config.channels;
     const kernel = 'patchSize' in stage ? stage.patchSize : stage.embeddingKernel;
-    const block = (4 + 2 * config.innerRatio) * D * D + heads * projectionRank * D;
-    return sum + inChannels * D * kernel ** 2 + layers * block;
+    const global = 'globalTokens' in stage ? stage.globalTokens : 0;
+    const block = (4 + 2 * config.innerRatio) * D * D + heads * (projectionRank * D + global ** 2);
+    return sum + inChannels * D * kernel ** 2 + global * D + layers * block;
   }, config.classes * config.stages.at(-1)!.modelDim);
 }
 

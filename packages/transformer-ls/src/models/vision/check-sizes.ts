@@ -54,7 +54,8 @@ function vilLsSizes(config: VilLsConfig): Sizes {
   const grids = vilLsGrids(config);
   return [
     ...config.stages.flatMap((stage, i): Sizes => {
-      const { modelDim, heads, patchSize, attention, positions, windowSize, projectionRank } = stage;
+      const { modelDim, heads, patchSize, attention, positions, windowSize, projectionRank, globalTokens } =
+        stage;
       const inChannels = config.stages[i - 1]?.modelDim ?? config.channels;
       const at = `layer${i + 1}`;
       const { rows, columns } = grids[i]!;
@@ -68,6 +69,7 @@ function vilLsSizes(config: VilLsConfig): Sizes {
         [`${at}.0.proj.weight`, [modelDim, inChannels, patchSize, patchSize]],
         [`${at}.1.attn.qkv.weight`, [3 * modelDim, modelDim]],
         [`${at}.2.mlp.fc1.weight`, [Math.floor(modelDim * config.innerRatio), modelDim]],
+        ...(globalTokens > 0 ? [[`${at}.0.cls_token`, [1, globalTokens, modelDim]] as const] : []),
         ...(isRelative
           ? [[`${at}.1.attn.local_relative_position_bias_table`, [entries, heads]] as const]
           : []),
