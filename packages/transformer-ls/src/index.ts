@@ -25,7 +25,6 @@ export { GenerationError, Sampler, type SamplerOptions } from './generate/sample
 export { type Ending, type GenerateOptions, generate, type Prompt, TextStream } from './generate/stream.js';
 export { TerminalText } from './generate/utf8.js';
 export * from './images/index.js';
-export * from './images/index.js';
 export { type ImportedModel, type ImportRequest, importModel } from './import/import.js';
 export type { ImageSize, Said } from './import/said.js';
 export { type CausalLanguageModel, createLanguageModel } from './models/language-model/create.js';
