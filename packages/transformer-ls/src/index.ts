@@ -9,6 +9,12 @@ export { type CompressorScore, compressorScores } from './evaluate/compressors.j
 export { type ContextOptions, contextCurve } from './evaluate/context.js';
 export { type ForwardCost, forwardCost } from './evaluate/cost.js';
 export {
+  type ImageEvaluation,
+  type ImageEvaluationRequest,
+  measureImages,
+} from './evaluate/image-evaluation.js';
+export { type EvaluateImagesOptions, evaluateImages, type PicturesToScore } from './evaluate/images.js';
+export {
   type EvaluateOptions,
   type EvaluationProgress,
   type EvaluationScores,
@@ -19,7 +25,8 @@ export { GenerationError, Sampler, type SamplerOptions } from './generate/sample
 export { type Ending, type GenerateOptions, generate, type Prompt, TextStream } from './generate/stream.js';
 export { TerminalText } from './generate/utf8.js';
 export * from './images/index.js';
-export * from './images/index.js';
+export { type ImportedModel, type ImportRequest, importModel } from './import/import.js';
+export type { ImageSize, Said } from './import/said.js';
 export { type CausalLanguageModel, createLanguageModel } from './models/language-model/create.js';
 export {
   carryMemory,
@@ -51,5 +58,10 @@ export {
 export { type LoadedClassifier, loadClassifier } from './models/sequence-classifier/weights.js';
 export { createImageClassifier, type ImageClassifier } from './models/vision/image-classifier.js';
 export { type VisionPresetName, visionPreset, visionPresetNames } from './models/vision/presets.js';
+export {
+  type LoadedImageClassifier,
+  type LoadImageClassifierOptions,
+  loadImageClassifier,
+} from './models/vision/weights.js';
 export * from './train/index.js';
 export { type FindModelOptions, findModel, type ModelPlace, WeightsError } from './weights/model-place.js';
