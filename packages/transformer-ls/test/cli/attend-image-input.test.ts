@@ -1,3 +1,4 @@
+import type { RgbImage } from '@transformer-ls/formats';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { tokenAt } from '../../src/cli/attend-image-input.js';
@@ -6,7 +7,7 @@ import { seenByModel } from '../../src/images/view-for-model.js';
 const SPOT = 5;
 
 /** Black, with a white square of 11 x 11 pixels around x, y. */
-function spotted(width: number, height: number, x: number, y: number) {
+function spotted(width: number, height: number, x: number, y: number): RgbImage {
   const data = new Uint8Array(3 * width * height);
   for (let row = y - SPOT; row <= y + SPOT; row++)
     for (let column = x - SPOT; column <= x + SPOT; column++)
@@ -16,7 +17,7 @@ function spotted(width: number, height: number, x: number, y: number) {
 }
 
 /** Where the light of a picture lies on average, in pixels from its edges. */
-function centre({ width, height, data }: ReturnType<typeof spotted>): { x: number; y: number } {
+function centre({ width, height, data }: RgbImage): { x: number; y: number } {
   let [total, across, down] = [0, 0, 0];
   for (let row = 0; row < height; row++)
     for (let column = 0; column < width; column++) {
@@ -40,7 +41,7 @@ describe('the token at a pixel of the file', () => {
         const seen = seenByModel(spotted(width, height, x, y), size, { cropRatio: 0.875, filter: 'bicubic' });
         const patch = 4;
         const grid = { rows: size.height / patch, columns: size.width / patch, patch };
-        const { row, column } = tokenAt({ x, y }, { ...seen, name: 'a', width, height }, grid);
+        const { row, column } = tokenAt({ x, y }, seen, grid);
         const light = centre(seen.image);
         // Rounding to bytes moves the middle of the light a little.
         expect(Math.abs((column + 0.5) * patch - light.x)).toBeLessThan(patch / 2 + 0.3);
@@ -55,9 +56,8 @@ describe('the token at a pixel of the file', () => {
       { height: 32, width: 32 },
       { cropRatio: 1, filter: 'bicubic' },
     );
-    const picture = { ...seen, name: 'a', width: 100, height: 60 };
     const grid = { rows: 8, columns: 8, patch: 4 };
-    const at = (x: number, y: number) => tokenAt({ x, y }, picture, grid);
+    const at = (x: number, y: number) => tokenAt({ x, y }, seen, grid);
     // 53 x 32 pixels resized, of which 32 x 32 from the tenth column on.
     expect(() => at(18, 30)).toThrow(
       '--at-pixel: expected a pixel that the model sees, x from 19 to 78 and y from 0 to 59, received 18:30',
