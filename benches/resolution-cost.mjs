@@ -141,12 +141,15 @@ async function measureCase({ name, jobOf }) {
   return rows;
 }
 
+const KIND_TEXT = { forward: 'forward', training: 'with backward' };
+
 function reasonsOf(givenUp, side) {
-  const texts = KINDS.filter((kind) => givenUp[kind] !== undefined).map((kind) => {
+  const reasons = KINDS.filter((kind) => givenUp[kind] !== undefined).map((kind) => {
     const { side: where, stopped } = givenUp[kind];
-    return `${kind}: ${where === side ? stopped : `not tried, ${where} pixels took ${stopped}`}`;
+    return [kind, where === side ? stopped : `not tried, ${where} pixels took ${stopped}`];
   });
-  return texts.join('; ');
+  const isSame = reasons.length === KINDS.length && reasons.every(([, text]) => text === reasons[0][1]);
+  return isSame ? reasons[0][1] : reasons.map(([kind, text]) => `${KIND_TEXT[kind]}: ${text}`).join('; ');
 }
 
 function emptyRow(name, side, variant) {
@@ -242,7 +245,7 @@ libtorch ${libtorch}, Node ${process.version}, float32, load average at the end 
 One image a pass, random weights: the cost does not depend on them. Consistent mode, stages 3 and 4 have full attention as published in
 all variants; "full" has it in stages 1 and 2 as well, with one bias for each displacement, "full, no biases" without them (a learned vector for
 each row and column instead). Seconds are medians over the passes of
-${rounds} processes each, the variants in turn, after a pass that is not counted; memory is the physical memory of the whole process at its
+${rounds} process${rounds === 1 ? '' : 'es'} each, the variants in turn, after a pass that is not counted; memory is the physical memory of the whole process at its
 highest during these passes, model and program included. Limits: ${memoryLimit} GiB a process, ${timeLimit} s for building or one kind of pass. Nothing is estimated.
 
 ${cases.map((one, i) => tableOf(one, all[i])).join('\n')}

@@ -7,7 +7,7 @@ import { seenByModel } from '../../src/images/view-for-model.js';
 const SPOT = 5;
 
 /** Black, with a white square of 11 x 11 pixels around x, y. */
-function spotted(width: number, height: number, x: number, y: number) {
+function spotted(width: number, height: number, x: number, y: number): RgbImage {
   const data = new Uint8Array(3 * width * height);
   for (let row = y - SPOT; row <= y + SPOT; row++)
     for (let column = x - SPOT; column <= x + SPOT; column++)
