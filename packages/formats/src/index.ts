@@ -11,6 +11,13 @@ export {
 export * from './closest-name.js';
 export { crc32 } from './crc32.js';
 export {
+  type CvtLsConfig,
+  type CvtLsStage,
+  cvtEmbeddingPadding,
+  cvtLsGrids,
+  cvtLsSchema,
+} from './cvt-ls-config.js';
+export {
   asTypedArray,
   elementBytes,
   fromFloat32,
@@ -24,6 +31,7 @@ export {
 export { crop, type PixelArea } from './image/crop.js';
 export {
   type EvaluationView,
+  evaluationBox,
   evaluationView,
   PUBLISHED_CROP_RATIO,
   shortSideTo,
@@ -45,6 +53,7 @@ export {
   imageClassifierSchemas,
   isImageClassifier,
 } from './image-classifier-config.js';
+export { type ImageTrainingConfig, imageTrainingSchema } from './image-training-config.js';
 export { type LanguageModelConfig, languageModelSchema } from './language-model-config.js';
 export * from './metrics.js';
 export { NumpyArray, NumpyDtype, numpyGlobals } from './numpy-pickle.js';

@@ -48,12 +48,17 @@ const accuracy = field(
   nullable(measured),
   null,
 );
+const top5 = field(
+  'Share of examples whose class is among the five likeliest; null where it is not measured.',
+  nullable(measured),
+  null,
+);
 const seconds = field('Seconds of training so far, over all resumes.', measured);
 
 export const trainRecordSchema = object({
   type: field('Kind of record.', oneOf('train')),
   step,
-  tokens: field('Tokens trained so far.', count),
+  tokens: field('Tokens trained so far, or pictures.', count),
   loss,
   bpc,
   accuracy,
@@ -72,6 +77,7 @@ export const evaluationRecordSchema = object({
   loss,
   bpc,
   accuracy,
+  top5,
   seconds: field('Seconds the evaluation took.', measured),
   best: field('Whether this is the best so far: by accuracy where there is one, else by loss.', boolean()),
 });
@@ -116,8 +122,8 @@ export class MetricsError extends Error {
 /** The record as one line, with its line end. */
 export function formatMetricsLine(record: MetricsRecord): string {
   const json = JSON.stringify(record, (key, value: unknown) => {
-    // A record has one of the two: the other need not stand in every line.
-    if (value === null && (key === 'bpc' || key === 'accuracy')) return undefined;
+    // No record has all of them: the others need not stand in every line.
+    if (value === null && (key === 'bpc' || key === 'accuracy' || key === 'top5')) return undefined;
     return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
   });
   return `${json}\n`;

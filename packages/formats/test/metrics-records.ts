@@ -30,6 +30,7 @@ export const metricsRecords: fc.Arbitrary<MetricsRecord> = fc.oneof(
     loss: measured,
     bpc: fc.option(measured),
     accuracy: fc.option(measured),
+    top5: fc.option(measured),
     seconds: measured,
     best: fc.boolean(),
   }),

@@ -8,6 +8,7 @@ const einsumOp = operator('aten::einsum');
 const linearOp = operator('aten::linear');
 const embeddingOp = operator('aten::embedding');
 const layerNormOp = operator('aten::layer_norm');
+const batchNormOp = operator('aten::batch_norm');
 const dropoutOp = operator('aten::dropout');
 const crossEntropyOp = operator('aten::cross_entropy_loss');
 const conv2dOp = operator('aten::conv2d');
@@ -49,6 +50,26 @@ export function layerNorm(
   return layerNormOp(input, normalizedShape, weight, bias, epsilon);
 }
 
+export interface BatchNormOptions {
+  /** (channels), as are all tensors here. */
+  weight: Tensor;
+  bias: Tensor;
+  /** Running mean: read in evaluation, changed in place while training. */
+  mean: Tensor;
+  /** Running variance, likewise. */
+  variance: Tensor;
+  training: boolean;
+  /** Part of this batch in the running statistics. */
+  momentum: number;
+  epsilon: number;
+}
+
+/** Each channel of input (B, channels, …) normalised over everything else, then scaled and shifted. */
+export function batchNorm(input: Tensor, options: BatchNormOptions): Tensor {
+  const { weight, bias, mean, variance, training, momentum, epsilon } = options;
+  return batchNormOp(input, weight, bias, mean, variance, training, momentum, epsilon, true);
+}
+
 /** While training, zeroes each element with probability p and scales the rest by 1/(1-p). */
 export function dropout(input: Tensor, p: number, training: boolean): Tensor {
   return p === 0 || !training ? input : dropoutOp(input, p, true);
@@ -61,7 +82,10 @@ export interface CrossEntropyOptions {
   labelSmoothing?: number;
 }
 
-/** -log softmax(logits)[target], in nats: logits (n, classes), target int64 (n). */
+/**
+ * -log softmax(logits)[target], in nats: logits (n, classes), target int64 (n). A target of the logits' dtype, (n, classes), gives each
+ * class its share instead, as where images are mixed; it takes no `ignoreIndex`.
+ */
 export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const { reduction = 'mean', ignoreIndex = -100, labelSmoothing = 0 } = options;
   return crossEntropyOp(logits, target, null, reductionCode(reduction), ignoreIndex, labelSmoothing);

@@ -19,6 +19,7 @@ export { GenerationError, Sampler, type SamplerOptions } from './generate/sample
 export { type Ending, type GenerateOptions, generate, type Prompt, TextStream } from './generate/stream.js';
 export { TerminalText } from './generate/utf8.js';
 export * from './images/index.js';
+export * from './images/index.js';
 export { type CausalLanguageModel, createLanguageModel } from './models/language-model/create.js';
 export {
   carryMemory,
@@ -48,5 +49,7 @@ export {
   classifierPresetNames,
 } from './models/sequence-classifier/presets.js';
 export { type LoadedClassifier, loadClassifier } from './models/sequence-classifier/weights.js';
+export { createImageClassifier, type ImageClassifier } from './models/vision/image-classifier.js';
+export { type VisionPresetName, visionPreset, visionPresetNames } from './models/vision/presets.js';
 export * from './train/index.js';
 export { type FindModelOptions, findModel, type ModelPlace, WeightsError } from './weights/model-place.js';

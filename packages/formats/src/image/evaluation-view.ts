@@ -2,7 +2,8 @@
  * What a model sees of a picture when it is evaluated, as published: the short side resized to size / 0.875, the square in the
  * middle of it. Sizes and offsets are rounded as torchvision's Resize and CenterCrop round them.
  */
-import { type ResizeFilter, resize } from './resize.js';
+import type { PixelArea } from './crop.js';
+import { type ResizeFilter, resize, type SourceBox } from './resize.js';
 import type { RgbImage } from './rgb-image.js';
 
 /** Share of the short side that the published evaluation keeps. */
@@ -18,20 +19,35 @@ export interface EvaluationView {
 }
 
 /** A square of `size` pixels. @throws RangeError where size or ratio are out of range */
-export function evaluationView(
-  image: RgbImage,
-  { size, cropRatio = PUBLISHED_CROP_RATIO, filter }: EvaluationView,
-): RgbImage {
+export function evaluationView(image: RgbImage, view: EvaluationView): RgbImage {
+  const { resized, keep } = placed(image, view);
+  const { filter } = view;
+  return resize(image, { ...resized, keep, ...(filter === undefined ? {} : { filter }) });
+}
+
+/** The part of a picture of this size that the view shows, in its own pixels. @throws RangeError as `evaluationView` */
+export function evaluationBox(image: Size, view: EvaluationView): SourceBox {
+  const { resized, keep } = placed(image, view);
+  const [across, down] = [image.width / resized.width, image.height / resized.height];
+  return {
+    left: keep.left * across,
+    top: keep.top * down,
+    right: (keep.left + keep.width) * across,
+    bottom: (keep.top + keep.height) * down,
+  };
+}
+
+/** The whole picture resized, and the square that is kept of it. */
+function placed(
+  image: Size,
+  { size, cropRatio = PUBLISHED_CROP_RATIO }: EvaluationView,
+): { readonly resized: Size; readonly keep: PixelArea } {
   if (!(cropRatio > 0 && cropRatio <= 1))
     throw new RangeError(`expected a crop ratio above 0 and at most 1, received ${cropRatio}`);
   const resized = shortSideTo(Math.trunc(size / cropRatio), image);
-  const keep = {
-    left: roundHalfToEven((resized.width - size) / 2),
-    top: roundHalfToEven((resized.height - size) / 2),
-    width: size,
-    height: size,
-  };
-  return resize(image, { ...resized, keep, ...(filter === undefined ? {} : { filter }) });
+  const left = roundHalfToEven((resized.width - size) / 2);
+  const top = roundHalfToEven((resized.height - size) / 2);
+  return { resized, keep: { left, top, width: size, height: size } };
 }
 
 interface Size {

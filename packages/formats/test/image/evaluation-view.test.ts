@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { evaluationView, IMAGENET_MEAN, normalisation, normalised, shortSideTo } from '../../src/index.js';
+import {
+  evaluationBox,
+  evaluationView,
+  IMAGENET_MEAN,
+  normalisation,
+  normalised,
+  shortSideTo,
+} from '../../src/index.js';
 import { pillowCases, sourcePicture } from './pillow-cases.js';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
@@ -34,6 +41,28 @@ describe('the view for evaluation', () => {
           expect([view.width, view.height, view.data.length]).toEqual([size, size, 3 * size * size]);
         },
       ),
+    );
+  });
+
+  it('shows a part of the picture, which its box says', () => {
+    const box = evaluationBox({ width: 500, height: 375 }, { size: 224 });
+    // 341 x 256 resized, of which 224 x 224 from 58, 16 on.
+    expect(box.left).toBeCloseTo((58 * 500) / 341, 9);
+    expect(box.right).toBeCloseTo((282 * 500) / 341, 9);
+    expect([box.top, box.bottom]).toEqual([(16 * 375) / 256, (240 * 375) / 256]);
+    expect(evaluationBox({ width: 32, height: 32 }, { size: 32, cropRatio: 1 })).toEqual({
+      left: 0,
+      top: 0,
+      right: 32,
+      bottom: 32,
+    });
+    const side = fc.integer({ min: 1, max: 60 });
+    fc.assert(
+      fc.property(side, side, fc.integer({ min: 1, max: 40 }), (width, height, size) => {
+        const { left, top, right, bottom } = evaluationBox({ width, height }, { size });
+        const edges = [left, top, width - right, height - bottom, right - left, bottom - top];
+        for (const edge of edges) expect(edge).toBeGreaterThan(-1e-9);
+      }),
     );
   });
 

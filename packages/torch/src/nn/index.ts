@@ -1,4 +1,5 @@
 /** Neural-network layers. */
+export { BatchNorm2d, type BatchNorm2dOptions } from './batch-norm2d.js';
 export {
   type Block,
   type BlockResult,

@@ -96,3 +96,13 @@ export function foreachStep(updates: readonly AdamWUpdate[], numbers: AdamWNumbe
   addScalar(denominators, epsilon);
   addQuotients(parameters, first, denominators, -learningRate / (1 - beta1 ** step));
 }
+
+/** The decay by itself: every parameter loses `learningRate * weightDecay` of what it is. */
+export function shrink(
+  updates: readonly AdamWUpdate[],
+  { learningRate, weightDecay }: Pick<AdamWNumbers, 'learningRate' | 'weightDecay'>,
+): void {
+  if (updates.length === 0 || weightDecay === 0) return;
+  const parameters = updates.map(({ parameter }) => parameter);
+  scaleInPlace(parameters, 1 - learningRate * weightDecay);
+}

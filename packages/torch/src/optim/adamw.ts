@@ -1,4 +1,11 @@
-import { type AdamWNumbers, type AdamWUpdate, foreachStep, fusedStep, isFusable } from './adamw-step.js';
+import {
+  type AdamWNumbers,
+  type AdamWUpdate,
+  foreachStep,
+  fusedStep,
+  isFusable,
+  shrink,
+} from './adamw-step.js';
 import { type Group, Optimizer, type ParameterGroup, type Parameters, type Update } from './optimizer.js';
 
 export type AdamSetting = 'learningRate' | 'beta1' | 'beta2' | 'epsilon' | 'weightDecay';
@@ -19,7 +26,7 @@ export interface AdamOptions {
 
 const SLOTS = ['firstMoment', 'secondMoment'];
 
-/** What AdamW and Adam share; they differ in where epsilon is added. */
+/** What the three share; they differ in where epsilon is added, and in when the parameter shrinks. */
 abstract class AdamFamily extends Optimizer<AdamSetting> {
   private readonly fused: boolean;
 
@@ -43,6 +50,9 @@ abstract class AdamFamily extends Optimizer<AdamSetting> {
   /** Epsilon as added to the corrected root of the second moment. */
   protected abstract correctedEpsilon(group: Group<AdamSetting>, step: number): number;
 
+  /** Whether the parameter shrinks after it has moved, and so the move too; else before. */
+  protected readonly decaysAfter: boolean = false;
+
   protected override settingProblem(name: AdamSetting, value: number): string | null {
     const isBeta = name === 'beta1' || name === 'beta2';
     if (isBeta) return value >= 0 && value < 1 ? null : 'at least 0 and less than 1';
@@ -55,8 +65,9 @@ abstract class AdamFamily extends Optimizer<AdamSetting> {
     step: number,
     gradientScale: number,
   ): void {
-    const { learningRate, beta1, beta2, weightDecay } = group;
+    const { learningRate, beta1, beta2 } = group;
     const epsilon = this.correctedEpsilon(group, step);
+    const weightDecay = this.decaysAfter ? 0 : group.weightDecay;
     const numbers: AdamWNumbers = { learningRate, beta1, beta2, epsilon, weightDecay, step, gradientScale };
     const native: AdamWUpdate[] = [];
     const composed: AdamWUpdate[] = [];
@@ -66,6 +77,7 @@ abstract class AdamFamily extends Optimizer<AdamSetting> {
     }
     fusedStep(native, numbers);
     foreachStep(composed, numbers);
+    if (this.decaysAfter) shrink([...native, ...composed], group);
   }
 }
 
@@ -89,7 +101,28 @@ export class Adam extends AdamFamily {
     super('Adam', parameters, options, 0);
   }
 
-  protected override correctedEpsilon({ epsilon, beta2 }: Group<AdamSetting>, step: number): number {
-    return epsilon / Math.sqrt(1 - beta2 ** step);
+  protected override correctedEpsilon(group: Group<AdamSetting>, step: number): number {
+    return uncorrected(group, step);
   }
+}
+
+/**
+ * The AdamW of the published vision models: epsilon as in fairseq's Adam, and the decay (0 by default) after the step, of the
+ * parameter that has moved already. Spec 4.6.
+ */
+export class AdamWDecayAfter extends AdamFamily {
+  protected override readonly decaysAfter = true;
+
+  constructor(parameters: Parameters | readonly ParameterGroup<AdamSetting>[], options: AdamOptions) {
+    super('AdamWDecayAfter', parameters, options, 0);
+  }
+
+  protected override correctedEpsilon(group: Group<AdamSetting>, step: number): number {
+    return uncorrected(group, step);
+  }
+}
+
+/** What weighs on the corrected root as much as the group's epsilon on the root before the correction. */
+function uncorrected({ epsilon, beta2 }: Group<AdamSetting>, step: number): number {
+  return epsilon / Math.sqrt(1 - beta2 ** step);
 }

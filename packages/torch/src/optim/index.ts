@@ -1,5 +1,5 @@
 /** Optimisers, gradient clipping and learning-rate schedules. */
-export { Adam, type AdamOptions, type AdamSetting, AdamW } from './adamw.js';
+export { Adam, type AdamOptions, type AdamSetting, AdamW, AdamWDecayAfter } from './adamw.js';
 export { clipGradNorm } from './clip.js';
 export {
   type Entry,

@@ -45,6 +45,8 @@ export interface GridAttentionConfig {
   /** Factor of the queries; null: 1/sqrt(H). */
   readonly scoreScale: number | null;
   readonly attentionDropout: number;
+  /** Added to the variances in the norms of keys and values. Default: 1e-6; as published 1e-5 in reference mode (quirk 15). */
+  readonly normEpsilon?: number;
   /** reference: square grids of whole windows, at most one global token, the published bias table. */
   readonly mode: 'consistent' | 'reference';
 }
@@ -54,7 +56,7 @@ export interface ObservedGridWeights {
   readonly grid: Grid;
   /** Of each token over the square around its segment, (B, N, G, S, Y), 0 off the grid; null: no window. */
   readonly window: { readonly weights: Tensor; readonly tiling: GridTiling } | null;
-  /** Of each token over the R slots and then the C global tokens, (B, N, G, S, R + C), or (B, N, T, R + C) without a window; null: neither. */
+  /** Of each token over the R slots and then the C global tokens, (B, N, G, S, R + C), without a window (B, N, 1, T, R + C); null: neither. */
   readonly shared: Tensor | null;
   /** Of each slot over the tokens that it is made of, (B, N, R, T); null: no slots. */
   readonly projection: Tensor | null;
@@ -65,7 +67,6 @@ export interface ObservedGridWeights {
 /** Is called in the forward pass; the tensors are freed soon after, so that what is wanted must be copied at once. */
 export type GridWeightsObserver = (weights: ObservedGridWeights) => void;
 
-/** LayerNorms of keys and values: as published not those of the rest of the model (quirk 15). */
 const NORM_EPSILON = { reference: 1e-5, consistent: 1e-6 };
 
 /** What the queries, keys and values come from, and what becomes of the result, is for each model to say. */
@@ -85,7 +86,7 @@ export abstract class GridAttention extends Module {
   constructor(readonly config: GridAttentionConfig) {
     super();
     const { modelDim: D, heads: N, projectionRank: R, windowSize: W, relativeBias, mode } = config;
-    const epsilon = NORM_EPSILON[mode];
+    const epsilon = config.normEpsilon ?? NORM_EPSILON[mode];
     this.to_dynamic_projection =
       R > 0 ? this.child('to_dynamic_projection', new Linear({ inFeatures: D, outFeatures: N * R })) : null;
     this.dual_ln_dp = this.child('dual_ln_dp', new LayerNorm({ dim: D, epsilon }));

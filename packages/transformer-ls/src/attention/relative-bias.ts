@@ -17,17 +17,27 @@ export interface BiasIndex {
  * entry for all its keys. consistent: one entry for each displacement.
  */
 export function windowBiasIndex(window: number, mode: 'consistent' | 'reference'): BiasIndex {
+  const { reach, side, farthest, stride, entries } = windowBiasSizes(window, mode);
+  const keys = { rows: side, columns: side };
+  const index = indexOf({ rows: window, columns: window }, keys, (dRow, dColumn) => {
+    return (dRow + reach + farthest) * stride + dColumn + reach + farthest;
+  });
+  return { index, entries };
+}
+
+/** Rows of the table of a window. */
+export function windowBiasEntries(window: number, mode: 'consistent' | 'reference'): number {
+  return windowBiasSizes(window, mode).entries;
+}
+
+function windowBiasSizes(window: number, mode: 'consistent' | 'reference') {
   const published = mode === 'reference';
   const reach = published ? Math.floor(window / 2) : windowReach(window);
   const side = window + 2 * reach;
   const farthest = reach + window - 1;
   const stride = published ? side : 2 * farthest + 1;
   const entries = published ? 2 * farthest * (side + 1) + 1 : stride ** 2;
-  const keys = { rows: side, columns: side };
-  const index = indexOf({ rows: window, columns: window }, keys, (dRow, dColumn) => {
-    return (dRow + reach + farthest) * stride + dColumn + reach + farthest;
-  });
-  return { index, entries };
+  return { reach, side, farthest, stride, entries };
 }
 
 /** All tokens of a grid and one another: an entry for each displacement, (2 rows - 1) * (2 columns - 1) of them. */

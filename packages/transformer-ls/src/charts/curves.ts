@@ -12,20 +12,22 @@ export interface CurveOptions {
   readonly quantity: CurveQuantity;
   /** What runs along the bottom. Default `step`. */
   readonly axis?: CurveAxis;
+  /** What a token of the records is. Default `tokens`. */
+  readonly counts?: 'tokens' | 'images';
   /** Horizontal lines to compare with, such as bits per character of `gzip -9` on the same text. */
   readonly references?: readonly ReferenceLine[];
 }
 
 const UNITS = { loss: 'loss (nats)', bpc: 'bits per character', accuracy: 'accuracy' };
 const TITLES = { loss: 'Loss', bpc: 'Bits per character', accuracy: 'Accuracy' };
-const X_LABELS = { step: 'step', tokens: 'tokens trained', seconds: 'training time' };
+const X_LABELS = { step: 'step', seconds: 'training time' };
 const SMOOTH_DECAY = 0.95;
 /** Share of the records at the start that may leave the picture at the top. */
 const STEEP_START = 0.03;
 
 /** Draws the curve of a run from its metrics: training raw and smoothed, and every evaluated part of the data. */
 export function trainingCurve(records: readonly MetricsRecord[], options: CurveOptions): string {
-  const { name, quantity, axis = 'step', references = [] } = options;
+  const { name, quantity, axis = 'step', counts = 'tokens', references = [] } = options;
   const train = records.filter((record) => record.type === 'train');
   const evaluations = records.filter((record) => record.type === 'evaluation');
   const place = placing(train, axis);
@@ -40,7 +42,7 @@ export function trainingCurve(records: readonly MetricsRecord[], options: CurveO
   return lineChart({
     title: `${TITLES[quantity]} of ${name}`,
     ...subtitle(evaluations, quantity),
-    xLabel: X_LABELS[axis],
+    xLabel: axis === 'tokens' ? `${counts} trained` : X_LABELS[axis],
     yLabel: UNITS[quantity],
     xScale: axis === 'seconds' ? 'time' : 'linear',
     series,

@@ -23,6 +23,12 @@ const RAMPS = {
   },
 } as const;
 
+/** On photographs, which are drawn grey: warm colours, as nothing else in them has. Negative weights are not drawn there. */
+const PHOTOGRAPH_RAMPS = {
+  light: ['#ffe08a', '#f59b3a', '#d1381f', '#5e0a12'],
+  dark: ['#7a4a08', '#d9661f', '#ffb347', '#fff6d8'],
+} as const;
+
 /** Levels from here on are far enough from the page that text on them takes the colour of the page. */
 const INVERSE_LEVEL = 7;
 
@@ -35,14 +41,19 @@ export const HEAT_STYLE = [
   `@media (prefers-color-scheme:dark){${rules('dark', DARK.page).join('')}}`,
 ].join('');
 
+/** After HEAT_STYLE: the colours of the levels, and of the legend, where maps lie over photographs. */
+export const PHOTOGRAPH_HEAT_STYLE = [
+  ...levelRules('h', PHOTOGRAPH_RAMPS.light),
+  `@media (prefers-color-scheme:dark){${levelRules('h', PHOTOGRAPH_RAMPS.dark).join('')}}`,
+].join('');
+
 function rules(theme: keyof typeof RAMPS, page: string): string[] {
-  const shades = Array.from({ length: LEVELS }, (_, i) => i + 1);
   const { more, negative } = RAMPS[theme];
-  return [
-    ...shades.map((level) => `.tls-h${level}{stroke:${shade(more, level)}}`),
-    ...shades.map((level) => `.tls-n${level}{stroke:${shade(negative, level)}}`),
-    `.tls-inverse{fill:${page}}`,
-  ];
+  return [...levelRules('h', more), ...levelRules('n', negative), `.tls-inverse{fill:${page}}`];
+}
+
+function levelRules(name: 'h' | 'n', stops: readonly string[]): string[] {
+  return Array.from({ length: LEVELS }, (_, i) => `.tls-${name}${i + 1}{stroke:${shade(stops, i + 1)}}`);
 }
 
 /** The colour of a level, between the neighbouring stops of a ramp. */

@@ -1,65 +1,85 @@
-/** `transformer-ls attend`: a picture of what a trained classifier attends to in one example. */
+/** `transformer-ls attend`: a picture of what a trained classifier attends to in one text or image. */
+import { isImageClassifier } from '@transformer-ls/formats';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { mechanismText } from '../attention/mechanism-text.js';
-import { attentionPicture, type PicturedDocument, shownTokens } from '../charts/attention-picture.js';
 import type { TokenRange } from '../charts/attention-shares.js';
 import { splits } from '../lra/example-set.js';
-import {
-  type ObservedExample,
-  observableNames,
-  observeExample,
-} from '../models/sequence-classifier/attention-weights.js';
-import { type LoadedClassifier, loadClassifier } from '../models/sequence-classifier/weights.js';
-import { formatBytes, formatInteger } from '../text/numbers.js';
-import { WeightsError } from '../weights/model-place.js';
-import { type ExampleFlags, looksOf, type NamedDocument, readExample } from './attend-input.js';
-import { attentionRecord } from './attention-record.js';
-import { batchesOf } from './classifier-input.js';
+import { observableNames } from '../models/sequence-classifier/attention-weights.js';
+import { findModel, type ModelConfig } from '../weights/model-place.js';
+import type { AskedToken, AttendImageFlags, Pixel } from './attend-image.js';
+import type { AttendTextFlags } from './attend-text.js';
 import { UsageError } from './errors.js';
-import { wholeNumber } from './flags.js';
-import { type PictureFormat, pictureFormat, writePicture } from './picture-file.js';
+import { decimalNumber, imageSize, wholeNumber } from './flags.js';
 import { useThreads } from './threads.js';
 
-interface AttendFlags extends ExampleFlags {
-  readonly layer?: number;
-  readonly head?: number;
-  readonly tokens?: TokenRange;
-  readonly out?: string;
-  readonly newest?: boolean;
+interface AttendFlags extends AttendTextFlags, AttendImageFlags {
   readonly threads?: number;
-  readonly json?: boolean;
 }
 
-const DEFAULT_OUT = 'attention.svg';
-
 const EXAMPLES = `
-Layers and heads are counted from 1, tokens from 0. A text is read as bytes, a ListOps tree as its words, an image as its
-grey pixels. A classifier of pairs takes two files. What can be drawn: ${observableNames.join(', ')}.
+Stages, blocks, layers and heads are counted from 1, tokens, rows, columns and pixels from 0.
+
+A classifier of texts: a text is read as bytes, a ListOps tree as its words, an image of Long Range Arena as its grey pixels. A
+classifier of pairs takes two files. What can be drawn: ${observableNames.join(', ')}.
+
+A vision model: one picture file, seen as in evaluation. The picture is of one token of one block: what it takes from the tokens
+around it, from slots and global tokens, what the slots are made of, and what the global tokens take.
 
 Examples:
   transformer-ls attend runs/lra-text review.txt
   transformer-ls attend runs/lra-text --text "I liked every minute of it." --out liked.png
   transformer-ls attend runs/lra-listops --example 17 --head 2 --tokens 100:160
   echo "[MAX 4 [MIN 7 2 ] 1 ]" | transformer-ls attend runs/lra-listops --json
-  transformer-ls attend runs/lra-retrieval one.txt other.txt --layer 1`;
+  transformer-ls attend runs/lra-retrieval one.txt other.txt --layer 1
+  transformer-ls attend runs/vision photo.jpg
+  transformer-ls attend runs/vision photo.jpg --stage 1 --block 1 --head 2 --at-pixel 310:120 --out eye.png
+  transformer-ls attend runs/vision photo.jpg --stage 3 --at global --json`;
 
 export function attendCommand(): Command {
   return new Command('attend')
     .description(
-      'Draw what a trained classifier attends to in one text: class token, slots and window, per head.',
+      'Draw what a trained classifier attends to in one text or image: window, slots and class or global tokens, per head.',
     )
     .argument('<model>', 'run, checkpoint or model folder, or a weight file')
-    .argument('[files...]', 'what it reads (default: standard input)')
+    .argument('[files...]', 'what it reads, or the picture that it looks at (default: standard input)')
     .option('--text <text>', 'the text itself')
     .option('--example <n>', "an example of the run's own data, from 0", wholeNumber({ min: 0 }))
     .addOption(
       new Option('--split <name>', 'part of the data, for --example').choices(splits).default('test'),
     )
     .option('--data-folder <folder>', 'where prepared data lie (default: TRANSFORMER_LS_DATA or ./data)')
-    .option('--layer <n>', 'which layer (default: the last)', wholeNumber({ min: 1 }))
+    .option('--layer <n>', 'texts: which layer (default: the last)', wholeNumber({ min: 1 }))
+    .option(
+      '--stage <n>',
+      'images: which stage (default: the last with long-short attention)',
+      wholeNumber({ min: 1 }),
+    )
+    .option('--block <n>', 'images: which block of the stage (default: its last)', wholeNumber({ min: 1 }))
     .option('--head <n>', 'which head (default: all)', wholeNumber({ min: 1 }))
-    .option('--tokens <range>', 'only these tokens, such as 100:160 (default: as many as fit)', tokenRange)
-    .option('--out <file>', `.svg or .png to write (default: ${DEFAULT_OUT}; with --json none)`)
+    .option(
+      '--tokens <range>',
+      'texts: only these tokens, such as 100:160 (default: as many as fit)',
+      tokenRange,
+    )
+    .option(
+      '--at <token>',
+      'images: which token, as row:column, centre, or global for that which the global token takes most from (default: centre)',
+      askedToken,
+    )
+    .option('--at-pixel <x:y>', 'images: the token at this pixel of the picture file', pixel)
+    .option(
+      '--image-size <pixels>',
+      'give a vision model a larger or smaller picture: 336, or height x width',
+      imageSize,
+    )
+    .option(
+      '--crop-ratio <share>',
+      'share of a picture that is seen (default: as in training, else 0.875)',
+      decimalNumber({ above: 0, max: 1 }),
+    )
+    .option(
+      '--out <file>',
+      '.svg or .png to write (default: attention.svg, for images attention.png; with --json none)',
+    )
     .option('--newest', 'the newest checkpoint of a run instead of the best')
     .option('--threads <n>', 'CPU threads (default: all cores)', wholeNumber({ min: 1 }))
     .option('--json', 'print the weights as JSON')
@@ -69,148 +89,70 @@ export function attendCommand(): Command {
 
 /** `from:to`, the tokens from `from` on that come before `to`. */
 function tokenRange(text: string): TokenRange {
-  const [, from, to] = /^(\d{1,9}):(\d{1,9})$/.exec(text.trim()) ?? [];
-  const range = { from: Number(from), to: Number(to) };
-  if (!(range.to > range.from))
+  const range = twoNumbers(text);
+  if (range === undefined || !(range[1] > range[0]))
     throw new InvalidArgumentError(`Expected a range of tokens such as 100:160, received '${text}'.`);
-  return range;
+  return { from: range[0], to: range[1] };
 }
 
+function askedToken(text: string): AskedToken {
+  if (text === 'centre') return 'centre';
+  if (text === 'global') return 'global-token';
+  const place = twoNumbers(text);
+  if (place === undefined)
+    throw new InvalidArgumentError(`Expected row:column such as 3:12, centre or global, received '${text}'.`);
+  return { row: place[0], column: place[1] };
+}
+
+function pixel(text: string): Pixel {
+  const place = twoNumbers(text);
+  if (place === undefined)
+    throw new InvalidArgumentError(`Expected x:y of a pixel such as 310:120, received '${text}'.`);
+  return { x: place[0], y: place[1] };
+}
+
+function twoNumbers(text: string): [number, number] | undefined {
+  const [, first, second] = /^(\d{1,9}):(\d{1,9})$/.exec(text.trim()) ?? [];
+  return first === undefined || second === undefined ? undefined : [Number(first), Number(second)];
+}
+
+/** Only the half that is needed is loaded. */
 async function runAttend(path: string, files: readonly string[], flags: AttendFlags): Promise<void> {
   useThreads(flags.threads);
-  const out = flags.out ?? (flags.json ? undefined : DEFAULT_OUT);
-  const format = out === undefined ? undefined : await pictureFormat(out);
-  const loaded = await loadClassifier(path, { choose: flags.newest ? 'newest' : 'best' });
-  for (const line of loaded.skipped) console.error(`transformer-ls attend: passed over ${line}`);
-  try {
-    const attended = await attend(path, files, flags, loaded);
-    const record = flags.json ? `${JSON.stringify(recordOf(attended))}\n` : undefined;
-    const written = out === undefined || format === undefined ? [] : [await draw(attended, out, format)];
-    process.stdout.write(record ?? `${[...described(attended), ...written].join('\n')}\n`);
-  } finally {
-    loaded.model.dispose();
+  const { config } = await findModel(path, { choose: flags.newest ? 'newest' : 'best' });
+  refuseStrangers(path, config, flags);
+  if (isImageClassifier(config)) {
+    const { attendImage } = await import('./attend-image.js');
+    await attendImage(path, files, flags);
+  } else {
+    const { attendText } = await import('./attend-text.js');
+    await attendText(path, files, flags);
   }
 }
 
-/** Writes the picture; returns what to say of it. */
-async function draw(attended: Attended, out: string, format: PictureFormat): Promise<string> {
-  const bytes = await format(pictureOf(attended));
-  await writePicture(out, bytes);
-  return `wrote ${out} (${formatBytes(bytes.length)})`;
-}
+const TEXT_FLAGS = {
+  text: '--text',
+  example: '--example',
+  dataFolder: '--data-folder',
+  layer: '--layer',
+  tokens: '--tokens',
+};
+const IMAGE_FLAGS = {
+  stage: '--stage',
+  block: '--block',
+  at: '--at',
+  atPixel: '--at-pixel',
+  imageSize: '--image-size',
+  cropRatio: '--crop-ratio',
+};
 
-/** An example with the weights of one layer. */
-interface Attended {
-  readonly loaded: LoadedClassifier;
-  readonly example: readonly NamedDocument[];
-  readonly observed: ObservedExample;
-  readonly documents: readonly PicturedDocument[];
-  /** From 1. */
-  readonly layer: number;
-  /** From 0. */
-  readonly heads: readonly number[];
-  readonly tokens: TokenRange | null;
-}
-
-async function attend(
-  path: string,
-  files: readonly string[],
-  flags: AttendFlags,
-  loaded: LoadedClassifier,
-): Promise<Attended> {
-  const { config, model, training } = loaded;
-  const layer = chosen('layer', flags.layer, config.layers) ?? config.layers;
-  const head = chosen('head', flags.head, config.heads);
-  checkMechanism(path, loaded);
-  const example = await readExample(files, flags, loaded);
-  checkRange(flags.tokens, example);
-  const read = example.map(({ tokens }) => tokens);
-  const lengths = read.map(({ length }) => length);
-  const observed = observeExample(model, batchesOf(read, loaded), lengths, layer - 1);
-  const documents = observed.documents.map((weights, i): PicturedDocument => {
-    const looks = looksOf(read[i]!, training?.data.name);
-    const labels = weights.startsWithClassToken ? ['[first]', ...looks.labels] : looks.labels;
-    return { name: example[i]!.name, ...looks, labels, weights };
-  });
-  const heads = head === undefined ? Array.from({ length: config.heads }, (_, i) => i) : [head - 1];
-  return { loaded, example, observed, documents, layer, heads, tokens: flags.tokens ?? null };
-}
-
-function chosen(what: string, asked: number | undefined, count: number): number | undefined {
-  if (asked !== undefined && asked > count)
-    throw new UsageError(`--${what}: expected a number from 1 to ${count}, received ${asked}`);
-  return asked;
-}
-
-function checkMechanism(path: string, { config }: LoadedClassifier): void {
-  const { name } = config.attention;
-  if (!observableNames.some((known) => known === name))
-    throw new WeightsError(
-      `${path}: ${name} attention has no weights that can be drawn, expected one of ${observableNames.join(', ')}`,
-    );
-}
-
-function checkRange(asked: TokenRange | undefined, example: readonly NamedDocument[]): void {
-  const shortest = Math.min(...example.map(({ tokens }) => tokens.length));
-  if (asked !== undefined && asked.from >= shortest)
-    throw new UsageError(
-      `--tokens: expected a range that begins before token ${shortest}, the end, received ${asked.from}:${asked.to}`,
-    );
-}
-
-function recordOf({ loaded, observed, documents, layer, heads, tokens }: Attended) {
-  const { config, classes, step } = loaded;
-  return {
-    kind: 'attention-weights',
-    model: { path: loaded.weightsPath, step: step ?? null, attention: config.attention.name },
-    layer,
-    label: classes[mostProbable(observed)],
-    probabilities: Object.fromEntries(classes.map((name, i) => [name, observed.probabilities[i]])),
-    documents: documents.map((document) => attentionRecord(document, heads, tokens)),
-  };
-}
-
-function pictureOf({ loaded, example, observed, documents, layer, heads, tokens }: Attended): string {
-  return attentionPicture({
-    title: `Layer ${layer} of ${loaded.config.layers} reads ${example.map(({ name }) => name).join(' and ')}`,
-    subtitle: `${verdict(loaded, observed)}; ${mechanismText(loaded.config.attention)}`,
-    documents,
-    heads,
-    tokens,
-  });
-}
-
-/** The answer, the mechanism, and which tokens the picture shows. */
-function described({ loaded, example, observed, documents, tokens }: Attended): string[] {
-  const shown = documents.map((document, i) => {
-    const { text, slots, rows } = shownTokens(document, tokens);
-    const { length } = document.labels;
-    const whole = example[i]!.length;
-    const read =
-      whole > example[i]!.tokens.length ? `, of which the first ${formatInteger(length)} were read` : '';
-    const parts = [
-      ...(text.to - text.from < length ? [`text of tokens ${rangeText(text)}`] : []),
-      ...(slots.to - slots.from < length ? [`slots over ${rangeText(slots)}`] : []),
-      ...(rows !== null && rows.to - rows.from < length ? [`rows for ${rangeText(rows)}`] : []),
-    ];
-    const partly =
-      parts.length === 0
-        ? ''
-        : `; shown: ${parts.join(', ')}${tokens === null ? ' (--tokens shows others)' : ''}`;
-    return `${example[i]!.name}: ${formatInteger(whole)} tokens${read}${partly}`;
-  });
-  return [verdict(loaded, observed), mechanismText(loaded.config.attention), ...shown];
-}
-
-function rangeText({ from, to }: TokenRange): string {
-  return `${formatInteger(from)} to ${formatInteger(to - 1)}`;
-}
-
-function verdict({ classes }: LoadedClassifier, observed: ObservedExample): string {
-  const best = mostProbable(observed);
-  return `says ${classes[best]} (${(100 * observed.probabilities[best]!).toFixed(1)} %)`;
-}
-
-function mostProbable({ probabilities }: ObservedExample): number {
-  return probabilities.reduce((most, share, label) => (share > probabilities[most]! ? label : most), 0);
+/** Flags that only models of texts, or only vision models, have a use for. */
+function refuseStrangers(path: string, config: ModelConfig, flags: AttendFlags): void {
+  const isVision = isImageClassifier(config);
+  const strange = Object.entries(isVision ? TEXT_FLAGS : IMAGE_FLAGS);
+  const given = strange.find(([name]) => flags[name as keyof AttendFlags] !== undefined);
+  if (given === undefined) return;
+  throw new UsageError(
+    `${given[1]} is for models of ${isVision ? 'texts' : 'pictures'}; ${path} is a ${config.kind}`,
+  );
 }

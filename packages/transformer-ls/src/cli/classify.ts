@@ -1,43 +1,53 @@
-/** `transformer-ls classify`: texts through a trained classifier. */
-import { noGrad, scope } from '@transformer-ls/torch';
+/** `transformer-ls classify`: texts or pictures through a trained model, by its kind. */
+import { isImageClassifier } from '@transformer-ls/formats';
 import { Command } from 'commander';
-import { type LoadedClassifier, loadClassifier } from '../models/sequence-classifier/weights.js';
-import { formatInteger } from '../text/numbers.js';
-import {
-  batchesOf,
-  checkFiles,
-  documentsOf,
-  type NamedBytes,
-  readPart,
-  tokensOf,
-} from './classifier-input.js';
-import { wholeNumber } from './flags.js';
+import type { ModelConfig } from '../weights/model-place.js';
+import { findModel } from '../weights/model-place.js';
+import { type PictureFlags, runClassifyPictures } from './classify-pictures.js';
+import { runClassifyTexts, type TextFlags } from './classify-texts.js';
+import { UsageError } from './errors.js';
+import { decimalNumber, imageSize, wholeNumber } from './flags.js';
 import { useThreads } from './threads.js';
 
-interface ClassifyFlags {
-  readonly text?: string;
-  readonly newest?: boolean;
+interface ClassifyFlags extends TextFlags, PictureFlags {
   readonly threads?: number;
-  readonly json?: boolean;
 }
 
 const EXAMPLES = `
 A text is read as bytes, a ListOps tree as its words. What is longer than the model reads is cut, and said so. Several files are
-classified one after the other; a classifier of pairs takes two.
+classified one after the other; a classifier of pairs takes two. Vision models take pictures (JPEG, PNG, WebP, GIF, TIFF, AVIF), and
+folders of them.
 
 Examples:
   transformer-ls classify runs/lra-text review.txt
   transformer-ls classify runs/lra-text --text "I liked every minute of it."
   transformer-ls classify runs/lra-text reviews/*.txt --json
   echo "[MAX 4 [MIN 7 2 ] 1 ]" | transformer-ls classify runs/lra-listops --json
-  transformer-ls classify runs/lra-retrieval one.txt other.txt`;
+  transformer-ls classify runs/lra-retrieval one.txt other.txt
+  transformer-ls classify models/vil-ls-medium photo.jpg holiday/ --top 3
+  transformer-ls classify models/vil-ls-medium --image-size 336 --json < photo.jpg`;
 
 export function classifyCommand(): Command {
   return new Command('classify')
-    .description('Label and probabilities of texts by a trained classifier.')
+    .description('Label and probabilities of texts or pictures by a trained classifier.')
     .argument('<model>', 'run, checkpoint or model folder, or a weight file')
-    .argument('[files...]', 'texts to classify (default: standard input)')
+    .argument('[files...]', 'texts or pictures to classify (default: standard input)')
     .option('--text <text>', 'the text itself')
+    .option(
+      '--top <k>',
+      'likeliest classes of a picture that are shown (default: 5)',
+      wholeNumber({ min: 1 }),
+    )
+    .option(
+      '--image-size <pixels>',
+      'give a vision model larger or smaller pictures: 336, or height x width',
+      imageSize,
+    )
+    .option(
+      '--crop-ratio <share>',
+      'share of a picture that is seen (default: as in training, else 0.875)',
+      decimalNumber({ above: 0, max: 1 }),
+    )
     .option('--newest', 'the newest checkpoint of a run instead of the best')
     .option('--threads <n>', 'CPU threads (default: all cores)', wholeNumber({ min: 1 }))
     .option('--json', 'print one JSON record a line')
@@ -47,67 +57,21 @@ export function classifyCommand(): Command {
 
 async function runClassify(path: string, files: readonly string[], flags: ClassifyFlags): Promise<void> {
   useThreads(flags.threads);
-  const loaded = await loadClassifier(path, { choose: flags.newest ? 'newest' : 'best' });
-  for (const line of loaded.skipped) console.error(`transformer-ls classify: passed over ${line}`);
-  if (loaded.training === undefined)
-    console.error(
-      'transformer-ls classify: these weights do not lie in a run that says what they were trained on; texts are read as bytes',
-    );
-  try {
-    const isPair = loaded.config.inputs === 'two';
-    checkFiles(files, flags, loaded);
-    const groups = isPair ? [files] : files.length > 0 ? files.map((file) => [file]) : [[]];
-    for (const group of groups) {
-      const result = classify(loaded, await documentsOf(group, flags));
-      const heading = groups.length > 1 ? `${group.join(', ')}: ` : '';
-      process.stdout.write(
-        flags.json ? `${JSON.stringify({ files: group, ...result })}\n` : `${heading}${described(result)}`,
-      );
-    }
-  } finally {
-    loaded.model.dispose();
-  }
+  const { config } = await findModel(path, { choose: flags.newest ? 'newest' : 'best' });
+  refuseStrangers(path, config, flags);
+  const run = isImageClassifier(config) ? runClassifyPictures : runClassifyTexts;
+  await run(path, files, flags);
 }
 
-export interface Classification {
-  readonly label: string;
-  readonly probabilities: Readonly<Record<string, number>>;
-  /** Tokens of each text, and how many of them were read. */
-  readonly tokens: readonly number[];
-  readonly read: readonly number[];
-}
-
-/** @throws DataError in one line where a text is no input of the model */
-export function classify(loaded: LoadedClassifier, texts: readonly NamedBytes[]): Classification {
-  const { model, classes, training } = loaded;
-  const documents = texts.map((one) => tokensOf(one, training?.data.name));
-  const read = documents.map((tokens) => readPart(tokens, loaded));
-  const shares = scope(() =>
-    noGrad(() => {
-      const logits = model.forward(...batchesOf(read, loaded));
-      return logits.softmax(-1).toTypedArray() as Float32Array;
-    }),
+/** Flags that only models of texts, or only vision models, have a use for. */
+function refuseStrangers(path: string, config: ModelConfig, flags: ClassifyFlags): void {
+  const isVision = isImageClassifier(config);
+  const strange = isVision
+    ? ({ text: '--text' } as const)
+    : ({ top: '--top', imageSize: '--image-size', cropRatio: '--crop-ratio' } as const);
+  const given = Object.entries(strange).find(([name]) => flags[name as keyof ClassifyFlags] !== undefined);
+  if (given === undefined) return;
+  throw new UsageError(
+    `${given[1]} is for models of ${isVision ? 'texts' : 'pictures'}; ${path} is a ${config.kind}`,
   );
-  const probabilities = Object.fromEntries(classes.map((name, label) => [name, shares[label]!]));
-  const best = shares.reduce((most, share, label) => (share > shares[most]! ? label : most), 0);
-  return {
-    label: classes[best]!,
-    probabilities,
-    tokens: documents.map(({ length }) => length),
-    read: read.map(({ length }) => length),
-  };
-}
-
-/** `positive`, then each class with its probability and a bar. */
-function described({ label, probabilities, tokens, read }: Classification): string {
-  const width = Math.max(...Object.keys(probabilities).map((name) => name.length));
-  const rows = Object.entries(probabilities).map(([name, share]) =>
-    `  ${name.padEnd(width)}  ${(100 * share).toFixed(1).padStart(5)} %  ${'█'.repeat(Math.round(20 * share))}`.trimEnd(),
-  );
-  const cut = tokens.flatMap((all, i) =>
-    all > read[i]!
-      ? `  (only the first ${formatInteger(read[i]!)} of ${formatInteger(all)} tokens were read)`
-      : [],
-  );
-  return [label, ...rows, ...cut, ''].join('\n');
 }

@@ -17,6 +17,8 @@ const EXPECTED_ERRORS = new Set([
   'RunFolderError',
   'ConfigError',
   'SafetensorsError',
+  'PthError',
+  'PickleError',
   'MetricsError',
   'WeightsError',
   'GenerationError',

@@ -24,10 +24,6 @@ export interface ClassifierFlags {
   readonly out?: string | undefined;
   /** `line`: the whole record in one line. */
   readonly json?: boolean | 'line' | undefined;
-  /** Flags that only a language model has a use for. */
-  readonly block?: number | undefined;
-  readonly maxTokens?: number | undefined;
-  readonly contextChart?: boolean | undefined;
 }
 
 /** Prints and keeps what comes out. Returns false, with nothing written, where the signal stopped it. */
@@ -36,7 +32,6 @@ export async function runEvaluateClassifier(
   flags: ClassifierFlags,
   signal: AbortSignal,
 ): Promise<boolean> {
-  refuseLanguageModelFlags(path, flags);
   const loaded = await loadClassifier(path, { choose: flags.newest ? 'newest' : 'best' });
   for (const line of loaded.skipped) console.error(`transformer-ls evaluate: passed over ${line}`);
   try {
@@ -85,13 +80,6 @@ async function measured(
     status.clear();
     set.close();
   }
-}
-
-function refuseLanguageModelFlags(path: string, { block, maxTokens, contextChart }: ClassifierFlags): void {
-  const given = { '--block': block, '--max-tokens': maxTokens, '--context-chart': contextChart };
-  const flag = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
-  if (flag !== undefined)
-    throw new UsageError(`${flag} is for language models; ${path} is a sequence-classifier`);
 }
 
 /** Another set than that of the training may ask for other classes or tokens. @throws UsageError in one line */

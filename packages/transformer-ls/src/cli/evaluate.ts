@@ -1,5 +1,6 @@
-/** `transformer-ls evaluate`: bits per character on held-out text. */
+/** `transformer-ls evaluate`: bits per character on held-out text; classifiers and vision models in files of their own. */
 import { join } from 'node:path';
+import { isImageClassifier } from '@transformer-ls/formats';
 import { Command, Option } from 'commander';
 import type { ByteCorpus, SplitName } from '../data/byte-corpus.js';
 import { splitNames } from '../data/byte-corpus.js';
@@ -7,6 +8,7 @@ import { corpusDescriptor } from '../data/corpora.js';
 import { openCorpus } from '../data/prepare.js';
 import { compressorScores } from '../evaluate/compressors.js';
 import { contextCurve } from '../evaluate/context.js';
+import { imagenetTests } from '../evaluate/imagenet-tests.js';
 import {
   defaultBlockLength,
   evaluateLanguageModel,
@@ -18,16 +20,17 @@ import { replaceFile } from '../run/durable.js';
 import { nodeFileSystem } from '../run/file-system.js';
 import { writeJson } from '../run/json.js';
 import { formatDuration, formatInteger, formatRate } from '../text/numbers.js';
-import { findModel } from '../weights/model-place.js';
+import { findModel, type ModelConfig } from '../weights/model-place.js';
 import { corpusSearchFolders, dataFolder } from './data-folder.js';
 import { exitCodes, UsageError } from './errors.js';
 import { runEvaluateClassifier } from './evaluate-classifier.js';
-import { wholeNumber } from './flags.js';
+import { type ImageFlags, runEvaluateImages } from './evaluate-images.js';
+import { decimalNumber, imageSize, wholeNumber } from './flags.js';
 import { interruptible } from './interrupt.js';
 import { StatusLine } from './status-line.js';
 import { useThreads } from './threads.js';
 
-interface EvaluateFlags {
+interface EvaluateFlags extends Omit<ImageFlags, 'split' | 'json'> {
   readonly split: SplitName;
   readonly data?: string;
   readonly from?: string;
@@ -54,16 +57,19 @@ Examples:
   transformer-ls evaluate runs/first --memory trained
   transformer-ls evaluate runs/first --split valid --max-tokens 100k
   transformer-ls evaluate runs/first --context-chart
-  transformer-ls evaluate runs/first/checkpoints/step-00001000 --data wikipedia-100m --json`;
+  transformer-ls evaluate runs/first/checkpoints/step-00001000 --data wikipedia-100m --json
+  transformer-ls evaluate models/vil-ls-medium --data imagenet/ --benchmark imagenet
+  transformer-ls evaluate models/vil-ls-medium --data imagenet-c/ --benchmark c
+  transformer-ls evaluate models/vil-ls-medium --data photos/ --image-size 336 --pictures 500`;
 
 export function evaluateCommand(): Command {
   return new Command('evaluate')
     .description(
-      'Measure a language model (bits per character on held-out text, beside gzip -9 and xz -9e) or a classifier (accuracy).',
+      'Measure a language model (bits per character on held-out text, beside gzip -9 and xz -9e), a classifier (accuracy) or a vision model (top-1 and top-5).',
     )
     .argument('<model>', 'run, checkpoint or model folder, or a weight file')
     .addOption(new Option('--split <name>', 'part of the corpus').choices(splitNames).default('test'))
-    .option('--data <corpus>', "corpus (default: the run's own)")
+    .option('--data <corpus>', "corpus, or folder or archive of pictures (default: the run's own)")
     .option('--from <path>', "file or folder of the corpus, as for 'prepare'")
     .option('--data-folder <folder>', 'where prepared corpora lie (default: TRANSFORMER_LS_DATA or ./data)')
     .option(
@@ -79,6 +85,31 @@ export function evaluateCommand(): Command {
     )
     .option('--max-tokens <n>', 'only the first n tokens of the split', wholeNumber({ min: 1 }))
     .option('--context-chart', 'also measure bits per character against context length, and draw it')
+    .addOption(
+      new Option(
+        '--benchmark <name>',
+        'published test of ImageNet models, with its folder as --data',
+      ).choices(imagenetTests),
+    )
+    .option('--labels <file>', 'real.json of ImageNet-Real (default: in or beside --data)')
+    .option(
+      '--image-size <pixels>',
+      'give a vision model larger or smaller pictures than it was trained on',
+      imageSize,
+    )
+    .option(
+      '--crop-ratio <share>',
+      'share of the short side that is seen (default: as in training, else 0.875)',
+      decimalNumber({ above: 0, max: 1 }),
+    )
+    .option('--pictures <n>', 'only n pictures, spread evenly', wholeNumber({ min: 1 }))
+    .option('--batch <n>', 'pictures of one forward pass (default: 16)', wholeNumber({ min: 1 }))
+    .option(
+      '--loader-threads <n>',
+      'threads that read pictures (default: 1)',
+      wholeNumber({ min: 0, max: 64 }),
+    )
+    .option('--device <device>', 'cpu or cuda, for vision models (default: cpu)')
     .option('--threads <n>', 'CPU threads (default: all cores)', wholeNumber({ min: 1 }))
     .option('--newest', 'the newest checkpoint of a run instead of the best')
     .option('--no-compressors', 'leave gzip and xz out')
@@ -97,8 +128,10 @@ async function runEvaluate(path: string, flags: EvaluateFlags): Promise<void> {
   try {
     useThreads(flags.threads);
     const { config } = await findModel(path, { choose: flags.newest ? 'newest' : 'best' });
-    if (config.kind === 'sequence-classifier') {
-      if (await runEvaluateClassifier(path, flags, interrupt.signal)) return;
+    refuseStrangers(path, config, flags);
+    if (config.kind !== 'language-model') {
+      const run = config.kind === 'sequence-classifier' ? runEvaluateClassifier : runEvaluateImages;
+      if (await run(path, flags, interrupt.signal)) return;
       console.error('transformer-ls evaluate: interrupted; nothing was written');
       process.exitCode = exitCodes.interrupted;
       return;
@@ -116,6 +149,34 @@ async function runEvaluate(path: string, flags: EvaluateFlags): Promise<void> {
   } finally {
     interrupt.end();
   }
+}
+
+/** Flags that only one kind of model has a use for. */
+const FOR_LANGUAGE_MODELS = {
+  block: '--block',
+  maxTokens: '--max-tokens',
+  contextChart: '--context-chart',
+} as const;
+const FOR_VISION_MODELS = {
+  benchmark: '--benchmark',
+  labels: '--labels',
+  imageSize: '--image-size',
+  cropRatio: '--crop-ratio',
+  pictures: '--pictures',
+  batch: '--batch',
+  loaderThreads: '--loader-threads',
+  device: '--device',
+} as const;
+
+function refuseStrangers(path: string, config: ModelConfig, flags: EvaluateFlags): void {
+  const given = (names: Readonly<Record<string, string>>) =>
+    Object.entries(names).find(([name]) => flags[name as keyof EvaluateFlags] !== undefined)?.[1];
+  const language = config.kind === 'language-model' ? undefined : given(FOR_LANGUAGE_MODELS);
+  const vision = isImageClassifier(config) ? undefined : given(FOR_VISION_MODELS);
+  if (language !== undefined)
+    throw new UsageError(`${language} is for language models; ${path} is a ${config.kind}`);
+  if (vision !== undefined)
+    throw new UsageError(`${vision} is for vision models; ${path} is a ${config.kind}`);
 }
 
 function startLine({ weightsPath }: LoadedLanguageModel, corpus: ByteCorpus): string {

@@ -29,6 +29,17 @@ export function decimalNumber(range: NumberRange = {}): (text: string) => number
   };
 }
 
+/** Pixels of a square, or rows and columns of them: `384`, `256x320`. */
+export function imageSize(text: string): { height: number; width: number } {
+  const [, height, width] = /^(\d{1,5})(?:x(\d{1,5}))?$/.exec(text.trim()) ?? [];
+  const size = { height: Number(height), width: Number(width ?? height) };
+  if (!(size.height > 0 && size.width > 0))
+    throw new InvalidArgumentError(
+      `Expected pixels of a side such as 384, or height and width such as 256x320, received '${text}'.`,
+    );
+  return size;
+}
+
 /** Collects the values of a flag that may be given several times. */
 export function repeated(value: string, earlier: readonly string[]): readonly string[] {
   return [...earlier, value];

@@ -20,7 +20,7 @@ export async function inspectFile(path: string): Promise<Inspection> {
       path,
       facts,
       metadata: file.metadata,
-      tensors: await summariseTensors(file),
+      tensors: await summariseTensors(file.entries.keys(), file.read),
     };
   } catch (error) {
     if (error instanceof Error) error.message = `${path}: ${error.message}`;

@@ -1,36 +1,39 @@
-/** What a run, checkpoint or model folder holds: language models and classifiers. */
+/** What a run, checkpoint or model folder holds. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type ClassifierTrainingConfig,
+  isImageClassifier,
   type MetricsRecord,
   openSafetensors,
   parseMetrics,
 } from '@transformer-ls/formats';
+import type { Module } from '@transformer-ls/torch';
 import { mechanismText } from '../attention/mechanism-text.js';
-import { classifierCost, forwardCost } from '../evaluate/cost.js';
+import { classifierCost, forwardCost, imageCost } from '../evaluate/cost.js';
 import { loadLanguageModel } from '../models/language-model/weights.js';
-import type { SequenceClassifier } from '../models/sequence-classifier/model.js';
 import { loadClassifier } from '../models/sequence-classifier/weights.js';
+import { loadImageClassifier } from '../models/vision/weights.js';
 import { listCheckpoints, verifyCheckpoint } from '../run/checkpoint.js';
 import { fileSource } from '../run/file-source.js';
 import { METRICS_NAME } from '../run/metrics-log.js';
 import { BEST_NAME, CHECKPOINTS_NAME } from '../run/run-folder.js';
 import { formatBytes, formatInteger } from '../text/numbers.js';
-import { findModel } from '../weights/model-place.js';
+import type { ClassName } from '../weights/class-names.js';
+import { findModel, type ModelConfig } from '../weights/model-place.js';
 import { summariseTensors, type TensorSummary } from '../weights/tensor-summary.js';
 import { newestOfEach } from './inspect-files.js';
 import type { Inspection } from './inspect-report.js';
+import { visionStages } from './vision-stages.js';
 
 type Facts = Inspection['facts'];
-type Look = Pick<Inspection, 'facts' | 'parts'>;
+type Look = Pick<Inspection, 'facts' | 'parts' | 'stages'>;
 
 export async function inspectModel(path: string): Promise<Inspection> {
   const { weightsPath, config, run, step, skipped } = await findModel(path);
   const isRun = run?.path === path;
   const records = isRun ? await metricsOf(path) : [];
-  const look = config.kind === 'language-model' ? inspectLanguageModel : inspectClassifier;
-  const { facts, parts } = await look(path, records);
+  const { facts, parts, stages } = await lookFor(config)(path, records);
   return {
     kind: isRun ? 'run' : step === undefined ? 'model' : 'checkpoint',
     path,
@@ -41,11 +44,17 @@ export async function inspectModel(path: string): Promise<Inspection> {
       ...facts,
       ...(skipped.length === 0 ? {} : { 'checkpoints passed over': skipped.length }),
     },
+    ...(stages === undefined ? {} : { stages }),
     ...(parts === undefined ? {} : { parts }),
     config,
     tensors: await tensorsOf(weightsPath),
     ...(isRun ? { checkpoints: await checkpointsOf(path), newest: newestOfEach(records) } : {}),
   };
+}
+
+function lookFor(config: ModelConfig): (path: string, records: readonly MetricsRecord[]) => Promise<Look> {
+  if (config.kind === 'language-model') return inspectLanguageModel;
+  return isImageClassifier(config) ? inspectVisionModel : inspectClassifier;
 }
 
 async function inspectLanguageModel(path: string): Promise<Look> {
@@ -66,7 +75,7 @@ async function inspectClassifier(path: string, records: readonly MetricsRecord[]
   const length = Math.min(training?.documentLength ?? config.maxLength, config.maxLength);
   const { perExample, documentLength } = classifierCost(model, length);
   const parameters = model.countParameters();
-  const parts = partsOf(model);
+  const parts = partsOf(model, CLASSIFIER_PARTS);
   model.dispose();
   const facts = {
     ...(training === undefined ? {} : dataFacts(training)),
@@ -79,6 +88,32 @@ async function inspectClassifier(path: string, records: readonly MetricsRecord[]
     'counted over tokens of a document': documentLength,
   };
   return { facts, parts };
+}
+
+async function inspectVisionModel(path: string, records: readonly MetricsRecord[]): Promise<Look> {
+  const { model, config, training, classes, hasClassNames } = await loadImageClassifier(path);
+  const cost = imageCost(model);
+  const parameters = model.countParameters();
+  const parts = partsOf(model, VISION_PARTS);
+  model.dispose();
+  const facts = {
+    ...(training === undefined || training.data.path === null ? {} : { 'data from': training.data.path }),
+    images: `${config.imageHeight} x ${config.imageWidth}, ${config.channels} colours`,
+    classes: classesText(config.classes, hasClassNames ? classes : []),
+    ...progressFacts(records),
+    parameters,
+    'weights in memory': formatBytes(parameters * BYTES_OF_FLOAT32),
+    'multiply-accumulates per image': cost,
+  };
+  return { facts, parts, stages: visionStages(config) };
+}
+
+const CLASSES_SHOWN = 5;
+
+function classesText(count: number, classes: readonly ClassName[]): string {
+  if (classes.length === 0) return `${formatInteger(count)}, without names`;
+  const names = classes.slice(0, CLASSES_SHOWN).map(({ name }) => name);
+  return `${formatInteger(count)}: ${names.join(', ')}${count > CLASSES_SHOWN ? ', …' : ''}`;
 }
 
 const BYTES_OF_FLOAT32 = 4;
@@ -107,18 +142,20 @@ function progressFacts(records: readonly MetricsRecord[]): Facts {
   };
 }
 
+type Part = readonly [pattern: RegExp, part: string];
+
 /** Parameters by what they are for; the parts make up all of them. */
-function partsOf(model: SequenceClassifier): Readonly<Record<string, number>> {
+function partsOf(model: Module, known: readonly Part[]): Readonly<Record<string, number>> {
   const parts = new Map<string, number>();
   for (const [name, { numel }] of model.namedParameters()) {
-    const part = PARTS.find(([pattern]) => pattern.test(name))![1];
+    const part = known.find(([pattern]) => pattern.test(name))![1];
     parts.set(part, (parts.get(part) ?? 0) + numel);
   }
   return Object.fromEntries(parts);
 }
 
 /** Published names, the first that fits. */
-const PARTS: readonly (readonly [pattern: RegExp, part: string])[] = [
+const CLASSIFIER_PARTS: readonly Part[] = [
   [/^seq_classifer\./, 'classifier head'],
   [/\.word_embeddings\./, 'token embeddings'],
   [/\.position_embeddings\./, 'position embeddings'],
@@ -129,10 +166,24 @@ const PARTS: readonly (readonly [pattern: RegExp, part: string])[] = [
   [/(?:)/, 'the rest'],
 ];
 
+/** Of ViL-LS and CvT-LS, the first that fits. */
+const VISION_PARTS: readonly Part[] = [
+  [/^head\./, 'classifier head'],
+  [/relative_position|pos_embed$/, 'positions'],
+  [/cls_token$/, 'global and class tokens'],
+  [/\.(?:0|patch_embed)\.(?:proj|norm|norm_embed)\./, 'patch embeddings'],
+  [/\.attn\.to_dynamic_projection\./, 'attention: projection to slots'],
+  [/\.attn\./, 'attention: queries, keys, values, norms, output'],
+  [/\.mlp\./, 'feed-forward'],
+  [/norm/, 'norms of blocks and end'],
+  [/(?:)/, 'the rest'],
+];
+
 async function tensorsOf(path: string): Promise<TensorSummary[]> {
   const source = await fileSource(path);
   try {
-    return await summariseTensors(await openSafetensors(source));
+    const { entries, read } = await openSafetensors(source);
+    return await summariseTensors(entries.keys(), read);
   } finally {
     await source.close();
   }

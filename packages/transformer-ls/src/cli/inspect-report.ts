@@ -4,25 +4,32 @@ import type { MetricsRecord } from '@transformer-ls/formats';
 import { formatCount, formatInteger } from '../text/numbers.js';
 import type { ModelConfig } from '../weights/model-place.js';
 import type { TensorSummary } from '../weights/tensor-summary.js';
+import { stageRows, type VisionStage } from './vision-stages.js';
 
 /** Parts of a report; each is printed only where the thing inspected has it. */
 export interface Inspection {
   readonly kind: string;
   readonly path: string;
   readonly facts: Readonly<Record<string, string | number>>;
+  /** Stages of a vision model, from the image on. */
+  readonly stages?: readonly VisionStage[];
   /** Parameters by what they are for. */
   readonly parts?: Readonly<Record<string, number>>;
   readonly config?: ModelConfig;
   readonly checkpoints?: readonly { path: string; step: number; problem: string | null }[];
   readonly metadata?: Readonly<Record<string, string>>;
+  /** What else stands in a file, by its place. */
+  readonly values?: Readonly<Record<string, string>>;
   readonly tensors?: readonly TensorSummary[];
   readonly newest?: readonly MetricsRecord[];
 }
 
 export function describe(inspection: Inspection): string {
-  const { kind, path, facts, parts, config, metadata, checkpoints, newest, tensors } = inspection;
+  const { kind, path, facts, stages, parts, config, metadata, checkpoints, newest, values, tensors } =
+    inspection;
   const sections = [
     `${path}: ${kind}\n${aligned(Object.entries(facts).map(([name, value]) => [name, shown(value)]))}`,
+    stages === undefined ? '' : `stages\n${aligned(stageRows(stages))}`,
     parts === undefined
       ? ''
       : `parameters by part\n${aligned(Object.entries(parts).map(([name, count]) => [name, shown(count)]))}`,
@@ -38,6 +45,9 @@ export function describe(inspection: Inspection): string {
     newest === undefined || newest.length === 0
       ? ''
       : `newest metrics\n${newest.map((record) => `  ${JSON.stringify(record)}`).join('\n')}`,
+    values === undefined || Object.keys(values).length === 0
+      ? ''
+      : `other values\n${aligned(Object.entries(values))}`,
     tensors === undefined ? '' : `tensors\n${tensorTable(tensors)}`,
   ];
   return sections.filter((section) => section !== '').join('\n\n');

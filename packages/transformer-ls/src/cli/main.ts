@@ -19,7 +19,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: async () => (await import('./train.js')).trainCommand(),
   },
   evaluate: {
-    summary: 'bits per character beside gzip and xz, or accuracy, on held-out data',
+    summary: 'bits per character beside gzip and xz, or accuracy, on held-out text or pictures',
     load: async () => (await import('./evaluate.js')).evaluateCommand(),
   },
   generate: {
@@ -27,7 +27,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: async () => (await import('./generate.js')).generateCommand(),
   },
   classify: {
-    summary: 'label and probabilities of a text by a trained classifier',
+    summary: 'label and probabilities of a text or a picture by a trained classifier',
     load: async () => (await import('./classify.js')).classifyCommand(),
   },
   lra: {
@@ -35,11 +35,15 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: async () => (await import('./lra.js')).lraCommand(),
   },
   attend: {
-    summary: 'picture of what a trained classifier attends to in one text',
+    summary: 'picture of what a trained classifier attends to in one text or image',
     load: async () => (await import('./attend.js')).attendCommand(),
   },
+  import: {
+    summary: 'turn a PyTorch checkpoint of the published code into a model folder',
+    load: async () => (await import('./import.js')).importCommand(),
+  },
   inspect: {
-    summary: 'show what a run, checkpoint, weight file, dictionary or metrics file holds',
+    summary: 'show what a run, checkpoint, weight file, PyTorch file, dictionary or metrics file holds',
     load: async () => (await import('./inspect.js')).inspectCommand(),
   },
   images: {

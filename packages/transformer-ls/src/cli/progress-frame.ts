@@ -14,6 +14,8 @@ import {
 /** What a training is about to do. At least one goal; the run ends at the one that is reached first. */
 export interface ProgressInfo {
   readonly title: string;
+  /** What a token of the records is. Default `tokens`. */
+  readonly counts?: 'tokens' | 'images';
   readonly goals: {
     readonly steps?: number;
     readonly tokens?: number;
@@ -102,7 +104,8 @@ export function plainLine(state: ProgressState): string {
 export function evaluationLine(record: EvaluationRecord): string {
   const best = record.best ? '  (best so far)' : '';
   const { name, value } = qualityOf(record);
-  const measured = `${name} ${formatValue(value, 3)}  loss ${formatValue(record.loss, 3)}`;
+  const top5 = record.top5 === null ? '' : `  top-5 ${formatValue(record.top5, 3)}`;
+  const measured = `${name} ${formatValue(value, 3)}${top5}  loss ${formatValue(record.loss, 3)}`;
   return `step ${formatInteger(record.step)}  ${record.split}: ${measured}  in ${formatDuration(record.seconds)}${best}`;
 }
 
@@ -121,7 +124,7 @@ function positionCells(state: ProgressState): Cell[] {
   const tokens = state.train?.tokens ?? from?.tokens ?? 0;
   return [
     { label: 'step', value: outOf(formatInteger(step), goals.steps, formatInteger) },
-    { label: 'tokens', value: outOf(formatCount(tokens), goals.tokens, formatCount) },
+    { label: state.info.counts ?? 'tokens', value: outOf(formatCount(tokens), goals.tokens, formatCount) },
     { label: 'time', value: outOf(formatDuration(state.seconds), goals.seconds, formatDuration) },
     { label: 'ETA', value: formatDuration(remaining), style: 'strong' },
   ];
@@ -143,10 +146,11 @@ function qualityCells({ train, evaluation, best, history }: ProgressState): Cell
   return cells;
 }
 
-function machineCells({ train }: ProgressState): Cell[] {
+function machineCells({ train, info }: ProgressState): Cell[] {
   if (train === undefined) return [];
+  const unit = info.counts === 'images' ? 'img' : 'tok';
   const cells: Cell[] = [
-    { label: 'speed', value: formatRate(train.tokensPerSecond, 'tok') },
+    { label: 'speed', value: formatRate(train.tokensPerSecond, unit) },
     { label: 'lr', value: formatScientific(train.learningRate) },
   ];
   if (train.gradNorm !== null) {

@@ -247,10 +247,10 @@ function painter(colour: boolean): Paint {
     : (_, text) => text;
 }
 
-function startLine({ title, goals, from }: ProgressInfo): string {
+function startLine({ title, goals, from, counts = 'tokens' }: ProgressInfo): string {
   const ends = [
     goals.steps === undefined ? undefined : `${formatInteger(goals.steps)} steps`,
-    goals.tokens === undefined ? undefined : `${formatCount(goals.tokens)} tokens`,
+    goals.tokens === undefined ? undefined : `${formatCount(goals.tokens)} ${counts}`,
     goals.seconds === undefined ? undefined : formatDuration(goals.seconds),
   ].filter((end) => end !== undefined);
   const until = ends.length === 0 ? '' : `: until ${ends.join(' or ')}`;

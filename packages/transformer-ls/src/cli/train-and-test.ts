@@ -1,9 +1,11 @@
-/** One run from its first step to its figure: training, then a classifier's accuracy on the test part. */
+/** One run from its first step to its figure: training, then the accuracy of what classifies on the test part. */
 import { readClassifierEvaluation } from '../evaluate/classifier-evaluation.js';
+import { readImageEvaluation } from '../evaluate/image-evaluation.js';
 import { readRunConfig } from '../run/run-folder.js';
 import type { TrainingRequest } from '../train/training.js';
 import { exitCodes } from './errors.js';
 import { runEvaluateClassifier } from './evaluate-classifier.js';
+import { runEvaluateImages } from './evaluate-images.js';
 import { interruptible } from './interrupt.js';
 import { useThreads } from './threads.js';
 import { superviseTraining } from './train-supervisor.js';
@@ -16,7 +18,8 @@ export interface TrainAndTestFlags {
 }
 
 /**
- * Trains until a budget is used up, then tests the best checkpoint where the run is a classifier's. Returns the exit code.
+ * Trains until a budget is used up, then tests the best checkpoint where the run is a classifier's or a vision model's. Returns the
+ * exit code.
  *
  * @param continueWith what to tell the user to do after Ctrl-C, given the run's folder
  */
@@ -31,18 +34,41 @@ export async function trainAndTest(
     resumeCommand: continueWith,
   });
   if (!isComplete || flags.test === false || folder === undefined) return exitCode;
-  const { kind } = await readRunConfig(folder);
-  if (kind !== 'classifier-training') return exitCode;
-  const isTested = !hasTrained && (await readClassifierEvaluation(folder, 'test')) !== undefined;
-  return isTested ? exitCode : test(folder, flags);
+  const { kind, device } = await readRunConfig(folder);
+  if (kind !== 'classifier-training' && kind !== 'image-training') return exitCode;
+  const run: TestedRun = { folder, kind, device };
+  if (!hasTrained && (await testAccuracy(run)) !== undefined) return exitCode;
+  return test(run, flags);
 }
 
-async function test(folder: string, { json, threads, dataFolder }: TrainAndTestFlags): Promise<number> {
+/** A run whose accuracy is measured at its end. */
+export interface TestedRun {
+  readonly folder: string;
+  readonly kind: 'classifier-training' | 'image-training';
+  readonly device?: unknown;
+}
+
+/** The accuracy on the test part that is kept in the run's folder, or undefined. */
+export async function testAccuracy({ folder, kind }: TestedRun): Promise<number | undefined> {
+  const record =
+    kind === 'image-training'
+      ? await readImageEvaluation(folder)
+      : await readClassifierEvaluation(folder, 'test');
+  return record?.accuracy;
+}
+
+async function test(run: TestedRun, { json, threads, dataFolder }: TrainAndTestFlags): Promise<number> {
   const interrupt = interruptible();
+  const { folder, kind } = run;
   try {
     useThreads(threads);
-    const flags = { split: 'test', dataFolder, json: json ? 'line' : false } as const;
-    if (await runEvaluateClassifier(folder, flags, interrupt.signal)) return exitCodes.ok;
+    const flags = { split: 'test', json: json ? 'line' : false } as const;
+    const device = typeof run.device === 'string' ? run.device : undefined;
+    const isDone =
+      kind === 'image-training'
+        ? await runEvaluateImages(folder, { ...flags, device }, interrupt.signal)
+        : await runEvaluateClassifier(folder, { ...flags, dataFolder }, interrupt.signal);
+    if (isDone) return exitCodes.ok;
     console.error(`stopped before the test; go on with: npx transformer-ls evaluate ${quoted(folder)}`);
     return exitCodes.interrupted;
   } finally {

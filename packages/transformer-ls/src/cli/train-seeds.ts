@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { parseConfig, qualityOf, type TrainingConfig, trainingSchema } from '@transformer-ls/formats';
-import { readClassifierEvaluation } from '../evaluate/classifier-evaluation.js';
 import { type MeanAndSpread, meanAndSpread } from '../evaluate/statistics.js';
 import { replaceFile } from '../run/durable.js';
 import { nodeFileSystem } from '../run/file-system.js';
@@ -11,10 +10,12 @@ import { writeJson } from '../run/json.js';
 import { readRunFigures } from '../run/run-figures.js';
 import { CONFIG_NAME, readRunConfig } from '../run/run-folder.js';
 import { formatPercent, formatValue } from '../text/numbers.js';
+import { completedLike } from '../train/image-settings.js';
 import type { TrainingRequest } from '../train/training.js';
 import { exitCodes, UsageError } from './errors.js';
-import { trainAndTest } from './train-and-test.js';
-import { type TrainFlags, titleOf, trainingRequest, usualFolder } from './train-request.js';
+import { type TestedRun, testAccuracy, trainAndTest } from './train-and-test.js';
+import type { TrainFlags } from './train-flags.js';
+import { titleOf, trainingRequest, usualFolder } from './train-request.js';
 
 /** One run and its figure. */
 interface SeedResult {
@@ -35,16 +36,17 @@ export async function trainSeeds(
     throw new UsageError('expected --resume or --seeds, received both; the same command goes on by itself');
   const home = flags.out ?? usualFolder(`${titleOf(name ?? 'run', flags)}-seeds`);
   const results: SeedResult[] = [];
-  const isClassifier = requestOf(name, flags, seeds[0]!, home, say).config.kind === 'classifier-training';
+  const { kind } = requestOf(name, flags, seeds[0]!, home, say).config;
+  const tested = kind === 'training' || flags.test === false ? undefined : kind;
   for (const seed of seeds) {
     const request = requestOf(name, flags, seed, home);
     const { folder } = request;
     if (flags.json !== true) console.log(`seed ${seed}: ${folder}`);
     const code = await trainAndTest(await begunOrNew(request), flags, () => 'the same command');
     if (code !== exitCodes.ok) return code;
-    results.push({ seed, folder, value: await figureOf(folder, isClassifier && flags.test !== false) });
+    results.push({ seed, folder, value: await figureOf(folder, tested) });
   }
-  await report(home, results, measureOf(isClassifier, flags.test !== false), flags.json ?? false);
+  await report(home, results, measureOf(kind, tested !== undefined), flags.json ?? false);
   return exitCodes.ok;
 }
 
@@ -63,10 +65,10 @@ function requestOf(
 
 /** A run that an earlier call began is continued, if it is the same run. */
 async function begunOrNew(request: NewRun): Promise<TrainingRequest> {
-  const { folder, config, data } = request;
+  const { folder, config, data, classesFromData = false } = request;
   if (!existsSync(join(folder, CONFIG_NAME))) return request;
   const begun = parseConfig(trainingSchema, await readRunConfig(folder), join(folder, CONFIG_NAME));
-  const key = firstDifference(begun, config);
+  const key = firstDifference(begun, completedLike(begun, config, classesFromData));
   if (key !== undefined)
     throw new UsageError(
       `${folder} holds a run with another ${key}; choose another --out, or give the same flags to go on`,
@@ -79,16 +81,17 @@ function firstDifference(a: TrainingConfig, b: TrainingConfig): string | undefin
   return [...now!.keys()].find((key) => !isDeepStrictEqual(before!.get(key), now!.get(key)));
 }
 
-function measureOf(isClassifier: boolean, tested: boolean): string {
-  if (isClassifier) return tested ? 'test accuracy' : 'best validation accuracy';
-  return 'best validation bits per character';
+function measureOf(kind: TrainingConfig['kind'], isTested: boolean): string {
+  if (kind === 'training') return 'best validation bits per character';
+  return isTested ? 'test accuracy' : 'best validation accuracy';
 }
 
-async function figureOf(folder: string, isTested: boolean): Promise<number> {
-  if (isTested) {
-    const evaluation = await readClassifierEvaluation(folder, 'test');
-    if (evaluation === undefined) throw new UsageError(`${folder}: has no evaluation of the test part`);
-    return evaluation.accuracy;
+/** @param tested kind of the run where the test part counts */
+async function figureOf(folder: string, tested: TestedRun['kind'] | undefined): Promise<number> {
+  if (tested !== undefined) {
+    const accuracy = await testAccuracy({ folder, kind: tested });
+    if (accuracy === undefined) throw new UsageError(`${folder}: has no evaluation of the test part`);
+    return accuracy;
   }
   const { best } = await readRunFigures(folder);
   return best === null ? Number.NaN : qualityOf(best).value;

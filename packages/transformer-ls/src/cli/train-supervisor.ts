@@ -186,7 +186,7 @@ function diedLine(
 }
 
 function alreadyComplete(folder: string, resumeCommand: (folder: string) => string): string {
-  return `this run is complete; to train on, give it more: ${resumeCommand(folder)} --steps <n> (or --max-time, --max-tokens)`;
+  return `this run is complete; to train on, give it more: ${resumeCommand(folder)} --steps <n> (or another limit)`;
 }
 
 function endLine({ step, seconds, best }: TrainingResult, folder: string): string {

@@ -3,10 +3,12 @@ import { attentionNames } from '@transformer-ls/formats';
 import { Command, InvalidArgumentError } from 'commander';
 import { presetNames } from '../models/language-model/presets.js';
 import { classifierPresetNames } from '../models/sequence-classifier/presets.js';
+import { visionPresetNames } from '../models/vision/presets.js';
 import { recipeNames } from '../train/recipes.js';
 import { decimalNumber, repeated, wholeNumber } from './flags.js';
 import { trainAndTest } from './train-and-test.js';
-import { type TrainFlags, trainingRequest } from './train-request.js';
+import type { TrainFlags } from './train-flags.js';
+import { trainingRequest } from './train-request.js';
 import { trainSeeds } from './train-seeds.js';
 
 const HELP = `
@@ -14,11 +16,13 @@ Recipes:
   ${recipeNames.join('\n  ')}
 
 Models for --model: ${presetNames.join(', ')};
-of the recipes lra/…: ${classifierPresetNames.join(', ')}.
+of the recipes lra/…: ${classifierPresetNames.join(', ')};
+of the recipes vision/…: ${visionPresetNames.join(', ')}.
 Mechanisms for --attention (recipes lra/…):
   ${attentionNames.slice(0, 6).join(', ')},
-  ${attentionNames.slice(6).join(', ')}
-Flags change the recipe; --steps, --max-time and --max-tokens replace all of its limits. Any other setting of config.json:
+  ${attentionNames.slice(6).join(', ')};
+of the recipes vision/…: full or long-short in every stage.
+Flags change the recipe; --steps, --epochs, --max-time and --max-tokens replace all of its limits. Any other setting of config.json:
 --set optimizer.beta2=0.98. Ctrl-C saves and says how to go on.
 
 Examples:
@@ -27,17 +31,33 @@ Examples:
   transformer-ls train wikipedia-100m/small-1h --out runs/wiki --seed 2
   transformer-ls train --resume runs/wiki --max-time 2h
   transformer-ls train lra/listops --attention linformer --set model.mode=consistent
-  transformer-ls train lra/listops-cpu --seeds 1,2,3`;
+  transformer-ls train lra/listops-cpu --seeds 1,2,3
+  transformer-ls train vision/cifar10-cpu --data cifar-10-python.tar.gz
+  transformer-ls train vision/cifar10-cpu --data cifar-10-python.tar.gz --attention full
+  transformer-ls train vision/vil-ls-tiny --data photos --image-size 112 --epochs 50 --batch 64`;
 
 export function trainCommand(): Command {
   return new Command('train')
     .description(
-      'Train a language model or a classifier by a recipe, or continue a run. A classifier is then measured on the test part.',
+      'Train a language model, a classifier or a vision model by a recipe, or continue a run. Classifiers and vision models are then measured on the test part.',
     )
     .argument('[recipe]', 'what to train on what, how long: one of the recipes below')
-    .option('--data <corpus>', 'corpus to train on: enwik8, text8, wikipedia-100m, text, embedded')
+    .option(
+      '--data <corpus>',
+      'corpus to train on: enwik8, text8, wikipedia-100m, text, embedded; for recipes vision/… the folder or archive of pictures',
+    )
     .option('--from <path>', 'file or folder the corpus is made from')
-    .option('--model <preset>', `model size: ${presetNames.join(', ')}`)
+    .option('--model <preset>', 'another model than that of the recipe: one of those below')
+    .option(
+      '--arch <stages>',
+      "stages of a vision model in the published notation: 'l1,h3,d96,n1,s1,g1,p4,f7,a0,r8_…'",
+    )
+    .option('--image-size <n>', 'pixels a side that a vision model sees', wholeNumber({ min: 1 }))
+    .option(
+      '--classes <n>',
+      'classes of a vision model (default: those of the pictures)',
+      wholeNumber({ min: 1 }),
+    )
     .option('--attention <name>', 'how the tokens of a classifier attend to one another: one of those below')
     .option('--out <folder>', 'new folder of the run (default: runs/<recipe>)')
     .option(
@@ -45,6 +65,7 @@ export function trainCommand(): Command {
       'stop after n updates (a one-cycle schedule keeps its shape)',
       wholeNumber({ min: 1 }),
     )
+    .option('--epochs <n>', 'stop after n passes through the pictures', wholeNumber({ min: 1 }))
     .option('--max-time <time>', 'stop after this time, such as 90s, 15m, 1.5h', duration)
     .option('--max-tokens <n>', 'stop after n trained tokens, such as 10M', wholeNumber({ min: 1 }))
     .option('--batch <n>', 'lanes or examples trained side by side', wholeNumber({ min: 1 }))
@@ -59,7 +80,7 @@ export function trainCommand(): Command {
     .option('--resume <folder>', 'continue the run in this folder')
     .option('--set <key=value>', 'change any setting; may be repeated', repeated, [])
     .option('--data-folder <folder>', 'where prepared corpora lie (default: TRANSFORMER_LS_DATA or ./data)')
-    .option('--no-test', 'do not measure a classifier on the test part at the end')
+    .option('--no-test', 'do not measure a classifier or vision model on the test part at the end')
     .option('--json', 'print one JSON record a line')
     .addHelpText('after', HELP)
     .action(async (name: string | undefined, flags: TrainFlags) => {

@@ -51,6 +51,7 @@ function progressInfo({ config, trainer }: Training): ProgressInfo {
   const { step, tokens, seconds, best } = trainer.counters;
   return {
     title: `${recipe} on ${data.name}`,
+    counts: trainer.options.task.counts,
     goals: {
       ...(maxSteps === null ? {} : { steps: maxSteps }),
       ...(maxTokens === null ? {} : { tokens: maxTokens }),

@@ -15,6 +15,7 @@ import type { CausalLanguageModel } from '../models/language-model/create.js';
 import type { Memory } from '../models/language-model/memory.js';
 import { LanguageModel } from '../models/language-model/model.js';
 import type { SequenceClassifier } from '../models/sequence-classifier/model.js';
+import type { ImageClassifier } from '../models/vision/image-classifier.js';
 
 export interface ForwardCost {
   /** Multiply-accumulates of matrix products, per token. */
@@ -48,6 +49,17 @@ export function classifierCost(model: SequenceClassifier, length: number): Class
     }),
   );
   return { perExample, documentLength };
+}
+
+/** Multiply-accumulates of matrix products and convolutions of one image. */
+export function imageCost(model: ImageClassifier): number {
+  const { channels, imageHeight, imageWidth } = model.config;
+  return noGrad(() =>
+    scope(() => {
+      const image = zeros([1, channels, imageHeight, imageWidth]);
+      return countMultiplyAccumulates(recordOps(() => scope(() => void model.forward(image))).ops);
+    }),
+  );
 }
 
 /** The cost of one segment after a full memory, divided by its tokens; what depends on weights alone is counted with it. */

@@ -139,7 +139,8 @@ function hardware(): JsonObject {
   };
 }
 
-function hardwareLine(): string {
+/** `AMD EPYC 7B13, 2 threads, 7.8 GiB, libtorch 2.9.1`. */
+export function hardwareLine(): string {
   return `${cpuName()}, ${getNumThreads()} threads, ${formatBytes(totalmem())}, libtorch ${buildInfo().version}`;
 }
 

@@ -5,7 +5,7 @@ import { runBidirectionalCase, runClassifierCase } from './bidirectional-cases.j
 import { runAttentionCase, runLanguageModelCase } from './causal-cases.js';
 import type { CaseResult } from './comparison.js';
 import { type GoldenFile, readGoldenFile } from './golden-file.js';
-import { runGridAttentionCase, runVisionModelCase } from './vision-cases.js';
+import { runCvtCase, runGridAttentionCase, runVisionModelCase } from './vision-cases.js';
 
 /** What runs each family. */
 const RUNNERS: Record<string, (file: GoldenFile) => CaseResult> = {
@@ -16,6 +16,7 @@ const RUNNERS: Record<string, (file: GoldenFile) => CaseResult> = {
   lra_model_dual: runClassifierCase,
   im_attention: runGridAttentionCase,
   msvit: runVisionModelCase,
+  cvt: runCvtCase,
 };
 
 /** The golden files that a list of files and folders stands for, folders one level deep. @throws Error where one does not exist */

@@ -1,7 +1,8 @@
-/** The golden families `im_attention` and `msvit`: attention on a grid and whole vision models. */
-import { parseConfig, type VilLsConfig, vilLsSchema } from '@transformer-ls/formats';
-import { scope, tensor } from '@transformer-ls/torch';
+/** The golden families `im_attention`, `msvit` and `cvt`: attention on a grid and whole vision models. */
+import { cvtLsSchema, parseConfig, type VilLsConfig, vilLsSchema } from '@transformer-ls/formats';
+import { noGrad, scope, tensor } from '@transformer-ls/torch';
 import { LongShortSpatialAttention } from '../attention/spatial.js';
+import { CvtLs } from '../models/cvt-ls/model.js';
 import { parseArchString } from '../models/vil-ls/arch-string.js';
 import { VilLs } from '../models/vil-ls/model.js';
 import {
@@ -100,4 +101,37 @@ function runByRule(file: GoldenFile, model: VilLs): CaseResult {
   comparison.output('output.y', logits);
   compareParameterDigests(comparison, file, model, streams);
   return comparison.result();
+}
+
+/** The published CvT: a forward pass in training, which moves the running statistics, then evaluation and its gradients. */
+export function runCvtCase(file: GoldenFile): CaseResult {
+  const stages = file.config.stages as readonly object[];
+  const model = new CvtLs(
+    parseConfig(cvtLsSchema, {
+      kind: 'cvt-ls',
+      ...file.config,
+      stages: stages.map((stage) => ({ ...stage, attention: 'full' })),
+      activation: 'quick-gelu',
+      scoreScale: 'model-dim',
+    }),
+  ).to({ dtype: file.dtype });
+  return scope(() => {
+    model.loadStateDict(tensorsUnder(file, 'param.'));
+    const comparison = new Comparison(file);
+    const images = requiredTensor(file, 'input.image');
+    comparison.output(
+      'output.training',
+      noGrad(() => model.forward(images)),
+    );
+    for (const [name, value] of model.namedBuffers())
+      if (!name.endsWith('num_batches_tracked')) comparison.output(`output.moved.${name}`, value);
+    model.eval();
+    const logits = model.forward(leaf(images));
+    backpropagate(logits, requiredTensor(file, 'cotangent'));
+    comparison.output('output.y', logits);
+    comparison.gradient('grad.input.image', images.grad);
+    compareParameterGradients(comparison, file, model);
+    model.dispose();
+    return comparison.result();
+  });
 }

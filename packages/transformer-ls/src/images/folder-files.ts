@@ -1,7 +1,7 @@
 /** Pictures of a folder and all folders below it. Links are followed, as every other reader of such folders does. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DataError, fileError, messageOf } from '../data/errors.js';
+import { DataError, fileError, messageOf, oneLine } from '../data/errors.js';
 import { MOST_ENCODED_BYTES } from './decode.js';
 import { ImageError } from './image-set.js';
 import {
@@ -79,6 +79,6 @@ async function pictureBytes(root: string, name: string): Promise<Uint8Array> {
     return await readFile(path);
   } catch (error) {
     const reason = error instanceof DataError ? error.message : messageOf(fileError('read', 'it', error));
-    throw new ImageError(`${name}: ${reason}`, { cause: error });
+    throw new ImageError(`${oneLine(name)}: ${reason}`, { cause: error });
   }
 }

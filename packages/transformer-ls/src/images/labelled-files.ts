@@ -1,5 +1,6 @@
 /** Encoded pictures and their labels as a set. */
 import { createHash } from 'node:crypto';
+import { oneLine } from '../data/errors.js';
 import type { LabelledPictures } from './class-folders.js';
 import { imageDecoder } from './decode.js';
 import { ImageError, type ImageSet } from './image-set.js';
@@ -22,7 +23,7 @@ export async function labelledFiles(
   const prefix = inside === '' ? 0 : inside.length + 1;
   for (const [i, file] of pictures.files.entries())
     hash.update(`${files.names[file]!.slice(prefix)}\0${files.sizes[file]}\0${labels[i]}\n`);
-  const nameOf = (index: number) => `${files.place}: ${files.names[pictures.files[index]!]}`;
+  const nameOf = (index: number) => `${files.place}: ${oneLine(files.names[pictures.files[index]!]!)}`;
   return {
     name,
     classes: classIds.map((id) => classNames.get(id) ?? id),

@@ -1,5 +1,5 @@
 /** Encoded pictures by name, wherever they lie. */
-import { DataError } from '../data/errors.js';
+import { DataError, oneLine } from '../data/errors.js';
 
 export interface PictureFiles {
   /** Path of the folder or archive. */
@@ -33,7 +33,7 @@ export interface FoundPicture {
 export function inNameOrder<T extends FoundPicture>(place: string, found: readonly T[]): T[] {
   const sorted = found.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const again = sorted.find(({ name }, i) => name === sorted[i + 1]?.name);
-  if (again !== undefined) throw new DataError(`${place}: holds ${again.name} twice`);
+  if (again !== undefined) throw new DataError(`${place}: holds ${oneLine(again.name)} twice`);
   return sorted;
 }
 

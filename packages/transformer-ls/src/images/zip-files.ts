@@ -99,7 +99,7 @@ async function unpacked(file: FileHandle, picture: ZippedPicture): Promise<Uint8
     if (crc32(bytes) !== crc) throw new DataError('is damaged: its checksum is wrong');
     return bytes;
   } catch (error) {
-    throw new ImageError(`${name}: ${oneLine(messageOf(error))}`, { cause: error });
+    throw new ImageError(`${oneLine(name)}: ${oneLine(messageOf(error))}`, { cause: error });
   }
 }
 

@@ -156,7 +156,9 @@ function encodeRecord(record: MetricsRecord, at: Date): Uint8Array | undefined {
 function scalarsOf(record: MetricsRecord): Record<string, number> | undefined {
   if (record.type === 'event') return undefined;
   if (record.type === 'evaluation') {
-    return { [`${record.split}/loss`]: record.loss, ...qualities(record.split, record) };
+    const { split, loss, top5 } = record;
+    const ofFive = top5 === null ? {} : { [`${split}/top5`]: top5 };
+    return { [`${split}/loss`]: loss, ...qualities(split, record), ...ofFive };
   }
   const { loss, learningRate, gradNorm, tokensPerSecond } = record;
   const scalars: Record<string, number> = { 'train/loss': loss, ...qualities('train', record) };

@@ -35,6 +35,7 @@ export function paddingOf({ documentLength, model }: ClassifierTrainingConfig): 
 
 export class ClassificationTask implements TrainingTask {
   readonly measures = 'accuracy';
+  readonly counts = 'tokens';
   readonly model: SequenceClassifier;
   private readonly batches: ExampleBatches;
   private readonly valid: readonly ExamplePlace[];

@@ -27,6 +27,7 @@ export async function classifierParts(
   model.to({ device: config.device });
   const { record } = set;
   return {
+    config,
     task: new ClassificationTask({ model, config, set, precision }),
     data: { name: record.reportAs ?? record.task, sha256: record.documents.sha256, caution: record.caution },
     companions: new Map([['classes.txt', `${record.classes.join('\n')}\n`]]),

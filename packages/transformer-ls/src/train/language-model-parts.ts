@@ -31,6 +31,7 @@ export async function languageModelParts(
   const task = new LanguageModelTask({ model, config, vocabulary, train, valid, precision });
   const isDictionary = vocabulary instanceof FairseqDictionary;
   return {
+    config,
     task,
     data: {
       name: train.name,

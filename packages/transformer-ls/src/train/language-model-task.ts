@@ -34,6 +34,7 @@ const UNSCORED = -100;
 /** Shape letters: B lanes, T tokens of a segment, V vocabulary. */
 export class LanguageModelTask implements TrainingTask {
   readonly measures = 'bpc';
+  readonly counts = 'tokens';
   readonly model: CausalLanguageModel;
   private readonly stream: TokenStream;
   private readonly config: LanguageModelTrainingConfig;

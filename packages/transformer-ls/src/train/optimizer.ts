@@ -1,9 +1,16 @@
 import type { TrainingConfig } from '@transformer-ls/formats';
-import { Adam, AdamW, type Tensor } from '@transformer-ls/torch';
+import { Adam, AdamW, AdamWDecayAfter, type Tensor } from '@transformer-ls/torch';
 import type { TrainingTask } from './task.js';
 
+export type TrainingOptimizer = Adam | AdamW | AdamWDecayAfter;
+
+const rules = { adam: Adam, adamw: AdamW, 'adamw-decay-after': AdamWDecayAfter } as const;
+
 /** The optimiser of a run: parameters that take part in weight decay in one group, the others in a second. */
-export function createOptimizer(config: TrainingConfig['optimizer'], task: TrainingTask): Adam | AdamW {
+export function createOptimizer(
+  config: TrainingConfig['optimizer'],
+  task: Pick<TrainingTask, 'model' | 'decays'>,
+): TrainingOptimizer {
   const { name, ...settings } = config;
   const decayed = new Map<string, Tensor>();
   const others = new Map<string, Tensor>();
@@ -12,5 +19,5 @@ export function createOptimizer(config: TrainingConfig['optimizer'], task: Train
   const groups = [{ parameters: decayed }, { parameters: others, weightDecay: 0 }].filter(
     ({ parameters }) => parameters.size > 0,
   );
-  return name === 'adam' ? new Adam(groups, settings) : new AdamW(groups, settings);
+  return new rules[name](groups, settings);
 }

@@ -6,6 +6,9 @@ import {
   classifierTrainingSchema,
   closestName,
   describe,
+  type ImageTrainingConfig,
+  imageClassifierSchemas,
+  imageTrainingSchema,
   languageModelTrainingSchema,
   parseConfig,
   type TrainingConfig,
@@ -16,12 +19,25 @@ import { unknownName } from '../models/language-model/presets.js';
 
 const FIXED_KEYS = ['kind', 'model.kind', 'recipe'];
 
-/** Keys of a run of this kind that take a value: fields, without the objects around them. */
-export function configKeys(kind: TrainingConfig['kind'] = 'training'): string[] {
-  const schema = kind === 'training' ? languageModelTrainingSchema : classifierTrainingSchema;
-  const paths = describe(schema).map(({ path }) => path);
+/** Keys of such a run that take a value: fields, without the objects around them. */
+export function configKeys(config: TrainingConfig): string[] {
+  const paths = fieldPaths(config);
   const isObject = (path: string) => paths.some((other) => other.startsWith(`${path}.`));
   return paths.filter((path) => !isObject(path) && !FIXED_KEYS.includes(path));
+}
+
+function fieldPaths(config: TrainingConfig): string[] {
+  const paths = (schema: Parameters<typeof describe>[0], prefix = '') =>
+    describe(schema, prefix).map(({ path }) => path);
+  switch (config.kind) {
+    case 'training':
+      return paths(languageModelTrainingSchema);
+    case 'classifier-training':
+      return paths(classifierTrainingSchema);
+    case 'image-training':
+      // Which fields the model has depends on its kind.
+      return [...paths(imageTrainingSchema), ...paths(imageClassifierSchemas[config.model.kind], 'model.')];
+  }
 }
 
 /**
@@ -34,8 +50,9 @@ export function withOverrides(
   overrides: Readonly<Record<string, unknown>>,
 ): TrainingConfig {
   const changed: Record<string, unknown> = structuredClone(config);
-  for (const [key, value] of Object.entries(overrides)) {
-    requireKey(key, config.kind);
+  const keys = configKeys(config);
+  for (const [key, value] of Object.entries(withoutEpochs(config, overrides))) {
+    requireKey(key, keys);
     const parts = key.split('.');
     const last = parts.pop()!;
     const holder = parts.reduce((at, part) => at[part] as Record<string, unknown>, changed);
@@ -44,9 +61,22 @@ export function withOverrides(
   return parseConfig(trainingSchema, changed);
 }
 
-export interface AttentionOverrides {
+/** maxSteps follows from maxEpochs: who sets the one by itself lifts the other. */
+function withoutEpochs(
+  { kind }: TrainingConfig,
+  overrides: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  if (kind !== 'image-training' || !('maxSteps' in overrides)) return overrides;
+  const { maxEpochs = null, maxSteps } = overrides;
+  if (maxEpochs !== null && maxSteps !== null)
+    throw new ConfigError(['expected a limit in steps or one in epochs, received both']);
+  return { ...overrides, maxEpochs };
+}
+
+/** What a flag brings about. */
+export interface Brought {
   readonly overrides: Readonly<Record<string, unknown>>;
-  /** What changes besides the mechanism: the setting, and a line for the user. */
+  /** What changes besides what it says itself: the setting, and a line for the user. */
   readonly notes: readonly { readonly key: string; readonly line: string }[];
 }
 
@@ -61,7 +91,8 @@ const publishedSizes: Partial<Record<AttentionName, readonly [key: string, value
  *
  * Throws ConfigError for a name that does not exist, and for language models, whose attention is causal.
  */
-export function attentionOverrides(config: TrainingConfig, name: string): AttentionOverrides {
+export function attentionOverrides(config: TrainingConfig, name: string): Brought {
+  if (config.kind === 'image-training') return stageAttention(config, name);
   if (config.kind !== 'classifier-training')
     throw new ConfigError([
       `--attention is for classifiers such as lra/listops; ${config.recipe} trains a language model`,
@@ -86,12 +117,30 @@ export function attentionOverrides(config: TrainingConfig, name: string): Attent
   return { overrides, notes };
 }
 
+const stageAttentions = ['long-short', 'full'] as const;
+
+/** Every stage of a vision model attends alike. */
+function stageAttention({ model }: ImageTrainingConfig, name: string): Brought {
+  const attention = stageAttentions.find((one) => one === name);
+  if (attention === undefined) throw unknownName('attention', name, stageAttentions);
+  const stages = model.stages.map((stage) => ({ ...stage, attention }));
+  const instead =
+    model.kind === 'vil-ls'
+      ? 'relative biases, where there are any, span the whole grid'
+      : 'keys and values at every keyValueStride-th place, as in CvT';
+  const unused = `without window, projection and DualLN; ${instead}`;
+  const notes =
+    attention === 'full'
+      ? [{ key: 'model.stages', line: `full attention in all ${stages.length} stages: ${unused}` }]
+      : [];
+  return { overrides: { 'model.stages': stages }, notes };
+}
+
 function isAttentionName(name: string): name is AttentionName {
   return attentionNames.some((one) => one === name);
 }
 
-function requireKey(key: string, kind: TrainingConfig['kind']): void {
-  const keys = configKeys(kind);
+function requireKey(key: string, keys: readonly string[]): void {
   if (keys.includes(key)) return;
   const near = closestName(key, keys) ?? keys.find((one) => one.endsWith(`.${key}`));
   const hint = near === undefined ? `expected one of ${keys.join(', ')}` : `did you mean ${near}?`;

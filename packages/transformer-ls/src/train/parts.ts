@@ -1,9 +1,10 @@
-/** Data, model and task of a configuration of either kind. */
+/** Data, model and task of a configuration of any kind. */
 import { availableParallelism } from 'node:os';
 import { ConfigError, type TrainingConfig } from '@transformer-ls/formats';
 import { isCudaAvailable, manualSeed, setNumThreads } from '@transformer-ls/torch';
 import type { PrepareProgress } from '../data/prepare.js';
 import { classifierParts } from './classifier-parts.js';
+import { imageParts } from './image-parts.js';
 import { languageModelParts } from './language-model-parts.js';
 import { Precision } from './precision.js';
 import type { TrainingTask } from './task.js';
@@ -26,12 +27,22 @@ export interface DataDescription {
 
 /** What a run is made of before it has a folder. */
 export interface Parts {
+  /** What was asked for, completed by what only the data tell, such as how many classes there are. */
+  readonly config: TrainingConfig;
   readonly task: TrainingTask;
   readonly data: DataDescription;
   /** Text files without which the weights are of no use, such as a dictionary. */
   readonly companions: ReadonlyMap<string, string>;
   /** Closes the data. */
-  close(): void;
+  close(): void | Promise<void>;
+}
+
+export interface PartsOptions {
+  readonly onProgress?: ((progress: PrepareProgress) => void) | undefined;
+  /** Receives lines for the user, such as what was found in the data. */
+  readonly say?: ((line: string) => void) | undefined;
+  /** Whether a vision model gets as many classes as its pictures have; else their numbers must agree. Default false. */
+  readonly classesFromData?: boolean | undefined;
 }
 
 /**
@@ -42,17 +53,29 @@ export interface Parts {
 export async function buildParts(
   config: TrainingConfig,
   places: DataPlaces,
-  onProgress?: (progress: PrepareProgress) => void,
+  options: PartsOptions = {},
 ): Promise<Parts & { readonly precision: Precision }> {
   checkDevice(config);
   setNumThreads(config.threads ?? availableParallelism());
   manualSeed(config.seed);
   const precision = new Precision(config.precision, config.device);
-  const parts =
-    config.kind === 'training'
-      ? await languageModelParts(config, places, precision, onProgress)
-      : await classifierParts(config, places, precision, onProgress);
-  return { ...parts, precision };
+  return { ...(await partsOf(config, places, precision, options)), precision };
+}
+
+function partsOf(
+  config: TrainingConfig,
+  places: DataPlaces,
+  precision: Precision,
+  options: PartsOptions,
+): Promise<Parts> {
+  switch (config.kind) {
+    case 'training':
+      return languageModelParts(config, places, precision, options.onProgress);
+    case 'classifier-training':
+      return classifierParts(config, places, precision, options.onProgress);
+    case 'image-training':
+      return imageParts(config, precision, options);
+  }
 }
 
 function checkDevice({ device, precision }: TrainingConfig): void {

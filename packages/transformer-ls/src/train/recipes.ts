@@ -8,6 +8,7 @@ import {
 } from '@transformer-ls/formats';
 import { type PresetName, preset, unknownName } from '../models/language-model/presets.js';
 import { lraRecipes } from './lra-recipes.js';
+import { visionRecipes } from './vision-recipes.js';
 
 /** A field that is not named here has the schema's default. */
 type Settings = Omit<Partial<LanguageModelTrainingConfig>, 'optimizer' | 'schedule' | 'data'> & {
@@ -191,6 +192,7 @@ export const recipeNames: readonly string[] = [
   ...Object.keys(published),
   ...Object.keys(forCpu),
   ...Object.keys(lraRecipes),
+  ...Object.keys(visionRecipes),
 ];
 
 /** The complete configuration of a recipe. Throws ConfigError for a name that does not exist, with the nearest one. */
@@ -205,6 +207,9 @@ export function recipe(name: string): TrainingConfig {
       ...unlimited,
       ...classifier,
     });
+  const vision = visionRecipes[name];
+  if (vision !== undefined)
+    return parseConfig(trainingSchema, { kind: 'image-training', recipe: name, ...unlimited, ...vision });
   const row = published[name];
   const settings = row === undefined ? forCpu[name]! : publishedPhase(row);
   return parseConfig(trainingSchema, { kind: 'training', recipe: name, ...unlimited, ...settings });

@@ -22,7 +22,8 @@ export function progressOf(used: Used, { maxSteps, maxTokens, maxSeconds }: Budg
  * so that it reaches its end in time. Runs limited by steps or tokens can be repeated bit for bit; where seconds limit a run
  * the falling part depends on the speed of the machine.
  *
- * `one-cycle` is PyTorch's, counted in steps (spec 2.7): it needs `maxSteps`.
+ * `one-cycle` is PyTorch's, counted in steps (spec 2.7): it needs `maxSteps`. `vision-cosine` is that of the published vision models
+ * (spec 4.6): its cosine counts from the first step, so that it has fallen a little where the warm-up ends, and begins there.
  */
 export function scheduledSettings(
   config: Pick<TrainingConfig, 'optimizer' | 'schedule'> & Budgets,
@@ -35,7 +36,11 @@ export function scheduledSettings(
   if (name === 'constant') return { learningRate: peak * rise };
   if (name === 'one-cycle') return oneCycleSettings(config, used.steps);
   const progress = Math.min(1, progressOf(used, config));
-  return { learningRate: peak * rise * (last + ((1 - last) / 2) * (1 + Math.cos(Math.PI * progress))) };
+  const fallen = last + ((1 - last) / 2) * (1 + Math.cos(Math.PI * progress));
+  if (name === 'cosine') return { learningRate: peak * rise * fallen };
+  const { warmupFraction, initialLearningRateFraction: first } = schedule;
+  const warmth = progress < warmupFraction ? progress / warmupFraction : 1;
+  return { learningRate: peak * (warmth < 1 ? first + (1 - first) * warmth : fallen) };
 }
 
 const ONE_CYCLE_START = 25;

@@ -43,8 +43,9 @@ export class RunSummary {
     await this.folder.writeText('results.md', this.report(result));
     const records = [...this.trained, ...this.measured].sort((a, b) => a.step - b.step);
     for (const [quantity, axis] of this.curves()) {
-      const svg = trainingCurve(records, { name: this.config.recipe, quantity, axis });
-      await this.folder.writeText(`curve-${quantity}-${axis}.svg`, svg);
+      const { counts } = this.task;
+      const svg = trainingCurve(records, { name: this.config.recipe, quantity, axis, counts });
+      await this.folder.writeText(curveFile(quantity, axis), svg);
     }
   }
 
@@ -82,9 +83,9 @@ export class RunSummary {
       ['state', end === 'complete' ? 'complete' : 'stopped, can be resumed'],
       ['parameters', formatInteger(task.model.countParameters())],
       ['steps', formatInteger(step)],
-      ['tokens', `${formatInteger(tokens)} (${formatCount(tokens)})`],
+      [task.counts, `${formatInteger(tokens)} (${formatCount(tokens)})`],
       ['time, evaluations and checkpoints included', formatDuration(seconds)],
-      ['tokens per second over that time', formatInteger(speed)],
+      [`${task.counts} per second over that time`, formatInteger(speed)],
       ['data', `${data.name}, SHA-256 ${data.sha256 ?? 'unknown'}`],
       ['hardware', `${machine.cpu}, ${machine.threads} threads, ${machine.device}`],
       ['libtorch', `${machine.libtorch}, ${machine.blas}`],
@@ -92,7 +93,7 @@ export class RunSummary {
     ];
     const table = rows.map(([name, value]) => `| ${name} | ${value} |`).join('\n');
     const curves = this.curves().map(
-      ([quantity, axis]) => `![${quantity} over ${axis}](curve-${quantity}-${axis}.svg)`,
+      ([quantity, axis]) => `![${quantity} over ${axis}](${curveFile(quantity, axis)})`,
     );
     return `# ${config.recipe}
 
@@ -107,6 +108,10 @@ The settings are in config.json; the validation part chose the checkpoint, so re
 ${curves.join('\n')}
 `;
   }
+}
+
+function curveFile(quantity: CurveQuantity, axis: CurveAxis): string {
+  return `curve-${quantity}-${axis}.svg`;
 }
 
 function hardware(device: string) {

@@ -8,7 +8,7 @@ export interface MicroBatch {
   readonly loss: Tensor;
   /** Tokens trained on. */
   readonly tokens: number;
-  /** Share of the examples that got their class; null where nothing is classified. */
+  /** Share of the examples that got their class, of mixed ones that of the larger part; null where nothing is classified. */
   readonly accuracy: number | null;
   /** Adds the gradients of a multiple of the loss to the parameters. To be called once. */
   backward(scaledLoss: Tensor): void;
@@ -23,6 +23,8 @@ export interface Evaluation {
   readonly tokens: number;
   /** Share of the examples that got their class; null where nothing is classified. */
   readonly accuracy: number | null;
+  /** Share of the examples whose class is among the five likeliest; only where pictures are classified. */
+  readonly top5?: number;
 }
 
 /** What a task must carry over a stop, besides the weights. */
@@ -35,6 +37,8 @@ export interface TrainingTask {
   readonly model: Module;
   /** What the loss is the logarithm of: predicted bytes have bits per character, classes an accuracy. */
   readonly measures: 'bpc' | 'accuracy';
+  /** What `tokens` counts. */
+  readonly counts: 'tokens' | 'images';
   /** Whether a parameter takes part in weight decay. */
   decays(name: string, parameter: Tensor): boolean;
   /** The next micro-batch; the data position moves on. Runs inside a scope: what must outlive it is kept. */

@@ -4,14 +4,15 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EvaluationRecord, MetricsRecord, TrainingConfig, TrainRecord } from '@transformer-ls/formats';
-import { type Adam, type AdamW, clipGradNorm, scope, type Tensor } from '@transformer-ls/torch';
+import { clipGradNorm, scope, type Tensor } from '@transformer-ls/torch';
 import type { RunFolder } from '../run/run-folder.js';
 import { describeNonFinite } from './non-finite.js';
-import { createOptimizer } from './optimizer.js';
+import { createOptimizer, type TrainingOptimizer } from './optimizer.js';
 import type { Precision } from './precision.js';
 import { progressOf, scheduledSettings } from './schedule.js';
 import type { TrainingTask } from './task.js';
 import { checkpointOf } from './training-state.js';
+import { WeightAverage } from './weight-average.js';
 
 /** Training cannot go on; the message is one line. */
 export class TrainingError extends Error {
@@ -69,7 +70,9 @@ export class Trainer {
     skippedInARow: 0,
     best: null,
   };
-  readonly optimizer: Adam | AdamW;
+  readonly optimizer: TrainingOptimizer;
+  /** What is evaluated and kept in place of the weights; null where they themselves are. */
+  readonly average: WeightAverage | null;
   private readonly parameters: readonly Tensor[];
   private evaluatedAt = -1;
   private savedAt = -1;
@@ -79,6 +82,8 @@ export class Trainer {
   constructor(readonly options: TrainerOptions) {
     this.optimizer = createOptimizer(options.config.optimizer, options.task);
     this.parameters = options.task.model.parameters();
+    const { emaDecay } = options.config;
+    this.average = emaDecay === null ? null : new WeightAverage(options.task.model, emaDecay);
   }
 
   async run(): Promise<TrainingEnd> {
@@ -115,6 +120,7 @@ export class Trainer {
     if (finite) {
       this.optimizer.set(settings);
       this.optimizer.step({ gradientScale: 1 / scale });
+      this.average?.update(this.counters.step - this.counters.skipped);
       this.counters.skippedInARow = 0;
     } else {
       this.skip(loss, gradNorm);
@@ -140,13 +146,15 @@ export class Trainer {
   /** Evaluates, and keeps the weights where they are the best so far. */
   async evaluate(): Promise<EvaluationRecord> {
     const started = performance.now();
-    const { split, tokens, ...measured } = await this.options.task.evaluate();
+    const { task } = this.options;
+    const measure = () => task.evaluate();
+    const { split, tokens, top5 = null, ...measured } = await (this.average?.inModel(measure) ?? measure());
     const { step } = this.counters;
     const found: BestEvaluation = { step, ...measured, bpc: this.bpcOf(measured.loss) };
     const best = isBetter(found, this.counters.best);
     if (best) this.counters.best = found;
     const seconds = (performance.now() - started) / 1000;
-    const record: EvaluationRecord = { type: 'evaluation', split, tokens, seconds, best, ...found };
+    const record: EvaluationRecord = { type: 'evaluation', split, tokens, top5, seconds, best, ...found };
     this.report(record);
     this.evaluatedAt = step;
     this.passTime();

@@ -9,7 +9,10 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../run/json.js';
 import { lazyEntryOfTensor, tensorOfEntry } from '../weights/tensor-entries.js';
 import type { BestEvaluation, Trainer } from './trainer.js';
 
+/** What the model is used with: the averages, where the run keeps any. */
 export const MODEL_FILE = 'model.safetensors';
+/** What training goes on with, where that is something else. */
+const TRAINED_FILE = 'trained-weights.safetensors';
 const OPTIMIZER_FILE = 'optimizer.safetensors';
 const MEMORY_FILE = 'memory.safetensors';
 const RANDOM_FILE = 'random.safetensors';
@@ -20,10 +23,13 @@ export function checkpointOf(trainer: Trainer): CheckpointContent {
   const { best, ...counters } = trainer.counters;
   const optimizer = trainer.optimizer.stateDict();
   const memory = task.state();
+  const trained = task.model.stateDict();
+  const { average } = trainer;
   return {
     step: counters.step,
     files: new Map([
-      [MODEL_FILE, { ...tensorFile(task.model.stateDict()), metadata: modelMetadata(config.model) }],
+      [MODEL_FILE, { ...tensorFile(average?.stateDict() ?? trained), metadata: modelMetadata(config.model) }],
+      ...(average === null ? [] : [[TRAINED_FILE, tensorFile(trained)] as const]),
       [OPTIMIZER_FILE, tensorFile(optimizer.tensors)],
       [MEMORY_FILE, tensorFile(memory.tensors)],
       [RANDOM_FILE, { tensors: randomStates(config.device) }],
@@ -54,7 +60,11 @@ export async function restoreTrainer(trainer: Trainer, checkpoint: Checkpoint): 
   if (![counters, lossScale, optimizer, taskState].every(isJsonObject))
     throw new RunFolderError(`${checkpoint.path}: its state is not that of a training run`);
   const read = (name: string) => readTensors(join(checkpoint.path, name));
-  await using(read(MODEL_FILE), (tensors) => task.model.loadStateDict(tensors));
+  const { average } = trainer;
+  await using(read(average === null ? MODEL_FILE : TRAINED_FILE), (tensors) =>
+    task.model.loadStateDict(tensors),
+  );
+  if (average !== null) await using(read(MODEL_FILE), (tensors) => average.loadStateDict(tensors));
   await using(read(OPTIMIZER_FILE), (tensors) =>
     trainer.optimizer.loadStateDict({ tensors, state: optimizer }),
   );

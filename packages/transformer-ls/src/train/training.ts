@@ -24,6 +24,8 @@ export type TrainingRequest =
       readonly config: TrainingConfig;
       readonly folder: string;
       readonly data: DataPlaces;
+      /** Whether a vision model gets as many classes as its pictures have. Default false: they must agree. */
+      readonly classesFromData?: boolean;
     }
   | {
       readonly kind: 'resume';
@@ -59,19 +61,25 @@ export interface Training {
  */
 export async function openTraining(request: TrainingRequest, observer: TrainingObserver): Promise<Training> {
   if (request.kind === 'new') {
-    const { config } = request;
-    const parts = await buildParts(config, request.data, observer.prepare);
-    if (config.initialWeights !== null) await loadInitialWeights(parts.task.model, config.initialWeights);
-    const folder = await createRun(request.folder, asJson(config), folderOptions(config, observer));
-    for (const [name, text] of parts.companions) await folder.writeText(name, text);
-    return assemble(config, parts, folder, observer);
+    const { classesFromData } = request;
+    const parts = await buildParts(request.config, request.data, {
+      ...partsOptions(observer),
+      classesFromData,
+    });
+    return closingOnError(parts, async () => {
+      const { config } = parts;
+      await startFromWeights(parts, observer);
+      const folder = await createRun(request.folder, asJson(config), folderOptions(config, observer));
+      for (const [name, text] of parts.companions) await folder.writeText(name, text);
+      return assemble(parts, folder, observer);
+    });
   }
   return resume(request.folder, request.data, request.overrides, observer);
 }
 
 /** What a run cannot change once it has begun: its checkpoints would not fit, or it would be another run. */
 const FIXED_SETTINGS =
-  /^(model\..*|segmentLength|documentLength|batchSize|seed|initialWeights|data\.(?!path$).*|optimizer\.(?!learningRate$).*)$/;
+  /^(model\..*|segmentLength|documentLength|batchSize|seed|initialWeights|emaDecay|augmentation\..*|data\.(?!path$).*|optimizer\.(?!learningRate$).*)$/;
 
 async function resume(
   path: string,
@@ -83,15 +91,23 @@ async function resume(
   if (fixed !== undefined)
     throw new ConfigError([`${fixed} cannot change in a run that is resumed; start a new run`]);
   const before = parseConfig(trainingSchema, await readRunConfig(path), join(path, CONFIG_NAME));
-  const config = withOverrides(before, overrides);
-  const parts = await buildParts(config, data, observer.prepare);
+  const parts = await buildParts(withOverrides(before, overrides), data, partsOptions(observer));
+  return closingOnError(parts, () => resumeWith(path, parts, overrides, observer));
+}
+
+async function resumeWith(
+  path: string,
+  parts: OpenParts,
+  overrides: Readonly<Record<string, unknown>>,
+  observer: TrainingObserver,
+): Promise<Training> {
+  const { config } = parts;
   const folder = await resumeRun(path, folderOptions(config, observer));
   try {
     for (const skipped of folder.skipped)
       observer.message(`passed over a damaged checkpoint: ${skipped.path}: ${skipped.reason}`);
-    if (folder.newest === undefined && config.initialWeights !== null)
-      await loadInitialWeights(parts.task.model, config.initialWeights);
-    const training = assemble(config, parts, folder, observer);
+    if (folder.newest === undefined) await startFromWeights(parts, observer);
+    const training = assemble(parts, folder, observer);
     if (folder.newest !== undefined) await restoreTrainer(training.trainer, folder.newest);
     if (Object.keys(overrides).length > 0) await folder.writeText(CONFIG_NAME, writeJson(asJson(config)));
     return training;
@@ -101,9 +117,31 @@ async function resume(
   }
 }
 
+type OpenParts = Awaited<ReturnType<typeof buildParts>>;
+
+/** Data that nobody will read any more are closed. */
+async function closingOnError<T>({ close }: OpenParts, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** A vision model may be one that knew other classes. */
+async function startFromWeights({ config, task }: OpenParts, { message }: TrainingObserver): Promise<void> {
+  const { initialWeights, kind } = config;
+  if (initialWeights === null) return;
+  await loadInitialWeights(task.model, initialWeights, kind === 'image-training' ? message : undefined);
+}
+
+function partsOptions({ prepare, message }: TrainingObserver) {
+  return { onProgress: prepare, say: message };
+}
+
 function assemble(
-  config: TrainingConfig,
-  { task, precision, data, close }: Awaited<ReturnType<typeof buildParts>>,
+  { config, task, precision, data, close }: OpenParts,
   folder: RunFolder,
   observer: TrainingObserver,
 ): Training {
@@ -134,7 +172,7 @@ function assemble(
       return result;
     },
     close: async () => {
-      close();
+      await close();
       await folder.close();
     },
   };

@@ -18,11 +18,22 @@ export async function openWeights(
   }
 }
 
-/** Copies every tensor of the file; the model is freed where they do not fit. @throws WeightsError in one line */
-export async function fillWeights(model: Module, file: LazySafetensors, path: string): Promise<void> {
+/**
+ * Copies every tensor of the file; the model is freed where they do not fit.
+ *
+ * @param change may replace tensors by others before they are copied; all in the map are freed at the end
+ * @throws WeightsError in one line
+ */
+export async function fillWeights(
+  model: Module,
+  file: LazySafetensors,
+  path: string,
+  change: (tensors: Map<string, Tensor>) => void = () => undefined,
+): Promise<void> {
   const tensors = new Map<string, Tensor>();
   try {
     for (const name of file.entries.keys()) tensors.set(name, tensorOfEntry(await file.read(name), name));
+    change(tensors);
     model.loadStateDict(tensors);
   } catch (error) {
     model.dispose();

@@ -22,6 +22,7 @@ import { errorCode, nodeFileSystem } from '../run/file-system.js';
 import { MANIFEST_NAME } from '../run/manifest.js';
 import { BEST_NAME, CHECKPOINTS_NAME, CONFIG_NAME } from '../run/run-folder.js';
 import { openWeights } from './load.js';
+import { refusePth } from './pth-start.js';
 import { WeightsError } from './weights-error.js';
 
 export { WeightsError };
@@ -153,6 +154,7 @@ async function placeOfWeights(weightsPath: string): Promise<ModelPlace> {
 async function configInside(weightsPath: string): Promise<ModelConfig | undefined> {
   const source = await fileSource(weightsPath);
   try {
+    await refusePth(source, weightsPath);
     const { metadata } = await openWeights(weightsPath, () => openSafetensors(source));
     const text = metadata[CONFIG_KEY];
     if (text === undefined) return undefined;

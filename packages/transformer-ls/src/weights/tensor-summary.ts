@@ -1,5 +1,5 @@
 /** What the tensors of a weight file hold, one after the other: no more than one is in memory. */
-import { type LazySafetensors, toFloat32 } from '@transformer-ls/formats';
+import { type TensorEntry, toFloat32 } from '@transformer-ls/formats';
 
 export interface TensorSummary {
   readonly name: string;
@@ -12,10 +12,14 @@ export interface TensorSummary {
   readonly nonFinite: number;
 }
 
-export async function summariseTensors(file: LazySafetensors): Promise<TensorSummary[]> {
+/** @param read gives a tensor by its name */
+export async function summariseTensors(
+  names: Iterable<string>,
+  read: (name: string) => Promise<TensorEntry>,
+): Promise<TensorSummary[]> {
   const summaries: TensorSummary[] = [];
-  for (const name of file.entries.keys()) {
-    const entry = await file.read(name);
+  for (const name of names) {
+    const entry = await read(name);
     summaries.push({ name, dtype: entry.dtype, shape: entry.shape, ...moments(toFloat32(entry)) });
   }
   return summaries;

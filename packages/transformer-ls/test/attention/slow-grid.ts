@@ -24,7 +24,7 @@ export function slowGridAttention({ config, grid, query, key, value, input, weig
   const scale = config.scoreScale ?? 1 / Math.sqrt(H);
   const { rows, columns } = grid;
   const T = rows * columns;
-  const epsilon = mode === 'reference' ? 1e-5 : 1e-6;
+  const epsilon = config.normEpsilon ?? (mode === 'reference' ? 1e-5 : 1e-6);
   const vector = (name: string) => weights(name) as number[];
   const normalize = (name: string, row: readonly number[]) => {
     const mean = row.reduce((a, b) => a + b, 0) / D;

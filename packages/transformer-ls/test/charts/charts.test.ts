@@ -215,6 +215,7 @@ describe('trainingCurve', () => {
       loss: bpc * Math.LN2,
       bpc,
       accuracy: null,
+      top5: null,
       seconds: 1,
       best: true,
     };

@@ -212,6 +212,16 @@ describe('attend', () => {
     ],
     [['language', 'review.txt'], 1, 'language: is a language-model, expected a sequence-classifier'],
     [
+      ['text', 'review.txt', '--stage', '1'],
+      2,
+      '--stage is for models of pictures; text is a sequence-classifier',
+    ],
+    [
+      ['text', 'review.txt', '--at', '1:1'],
+      2,
+      '--at is for models of pictures; text is a sequence-classifier',
+    ],
+    [
       [run, '--text', '[MAX 4 [SUM 1 ] ]'],
       1,
       'expected a digit, [MIN, [MAX, [MED, [SM or ], received "[SUM"',

@@ -34,6 +34,7 @@ const evaluation: EvaluationRecord = {
   loss: 1.615,
   bpc: 2.33,
   accuracy: null,
+  top5: null,
   seconds: 3,
   best: true,
 };
@@ -57,6 +58,18 @@ describe('renderFrame', () => {
       '7.97 █▅▃▂▂▁▁▁ 2.31',
       'speed 8.19k tok/s   lr 1.00e-3   grad 0.85   mem 1.2 GiB',
     ]);
+  });
+
+  it('counts images where pictures are trained on', () => {
+    const { bpc: _, ...rest } = train;
+    const pictures = {
+      ...state,
+      info: { ...state.info, counts: 'images' as const },
+      train: { ...rest, bpc: null, accuracy: 0.25, tokensPerSecond: 85 },
+    };
+    const frame = renderFrame(pictures, 80, noPaint);
+    expect(frame[2]).toContain('images 2.53M');
+    expect(frame[5]).toContain('speed 85 img/s');
   });
 
   it('shows the same in 40 columns', () => {

@@ -111,16 +111,22 @@ describe('a folder of classes', () => {
 
   it('says of each bad picture what is wrong, and gives the others', async () => {
     const root = scratchFolder();
-    writeFiles(root, { 'a/1.png': await plainPicture(1), 'a/2.png': 'no picture', 'a/3.png': '' });
+    writeFiles(root, {
+      'a/1.png': await plainPicture(1),
+      'a/2.png': 'no picture',
+      'a/3.png': '',
+      'a/new\nline.png': 'x',
+    });
     symlinkSync(join(root, 'gone.png'), join(root, 'a/4.png'));
     mkdirSync(join(root, 'a/5.png'));
     const set = await folder(root);
-    expect(set.labels).toHaveLength(4);
+    expect(set.labels).toHaveLength(5);
     expect((await set.read(0)).data[0]).toBe(1);
     for (const [index, message] of [
       [1, /a\/2\.png: expected JPEG, .* received bytes that begin with "no pictu"$/],
       [2, /a\/3\.png: expected JPEG, .* received no bytes$/],
       [3, /a\/4\.png: cannot read it: no such file or folder$/],
+      [4, /a\/new line\.png: expected JPEG, .* received bytes that begin with "x"$/],
     ] as const) {
       const error = await set.read(index).catch((caught) => caught);
       expect(error).toBeInstanceOf(ImageError);

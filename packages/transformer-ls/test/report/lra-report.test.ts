@@ -34,6 +34,7 @@ const evaluated = (step: number, accuracy: number, best: boolean): MetricsRecord
   loss: 2,
   bpc: null,
   accuracy,
+  top5: null,
   seconds: 100,
   best,
 });

@@ -89,6 +89,7 @@ describe('the log', () => {
       loss: 1,
       bpc: 2,
       accuracy: null,
+      top5: null,
       seconds: 1,
       best: true,
     });

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { TrainingConfig } from '@transformer-ls/formats';
 import { expect } from 'vitest';
 import type { FromWorker } from '../../src/cli/worker-messages.js';
 import { syntheticBytes } from '../../src/data/synthetic.js';
@@ -12,19 +13,26 @@ import { transpileProgram } from './transpiled-program.js';
 
 const STEPS = 60;
 
+/** What is trained, given a folder for its data. */
+export type KilledRun = (scratch: string) => TrainingConfig | Promise<TrainingConfig>;
+
+/** How such a run ends and saves. */
+export const killedBudget = { maxSteps: STEPS, checkpointEverySteps: 2, evaluateEverySteps: 7 } as const;
+
+const aLanguageModel: KilledRun = (scratch) => {
+  const text = join(scratch, 'text.txt');
+  writeFileSync(text, syntheticBytes('pattern', { bytes: 30_000, seed: 1, distance: 100 }));
+  return smallConfig({ data: { name: 'text', path: text }, ...killedBudget }, { dropout: 0.1 });
+};
+
 /**
  * Trains once without a stop and once killed (SIGKILL) `kills` times at random moments, saving every second step; the last
  * checkpoints must be equal byte for byte.
  */
-export async function killWhileTraining(kills: number): Promise<void> {
+export async function killWhileTraining(kills: number, run = aLanguageModel): Promise<void> {
   const scratch = scratchFolder();
   const worker = join(transpileProgram(scratch), 'worker-train.js');
-  const text = join(scratch, 'text.txt');
-  writeFileSync(text, syntheticBytes('pattern', { bytes: 30_000, seed: 1, distance: 100 }));
-  const config = smallConfig(
-    { data: { name: 'text', path: text }, maxSteps: STEPS, checkpointEverySteps: 2, evaluateEverySteps: 7 },
-    { dropout: 0.1 },
-  );
+  const config = await run(scratch);
   const data = { folder: join(scratch, 'data'), searchFolders: [] };
   const begin = (folder: string): TrainingRequest => ({ kind: 'new', config, folder, data });
   const resume = (folder: string): TrainingRequest => ({ kind: 'resume', folder, data, overrides: {} });
@@ -35,7 +43,8 @@ export async function killWhileTraining(kills: number): Promise<void> {
   for (let kill = 1; kill < kills; kill++) await killSoon(worker, resume(killed));
   expect(await train(worker, resume(killed))).toBe('finished');
 
-  for (const name of ['model', 'optimizer', 'memory', 'random']) {
+  const averaged = config.emaDecay === null ? [] : ['trained-weights'];
+  for (const name of ['model', 'optimizer', 'memory', 'random', ...averaged]) {
     const last = (folder: string) =>
       readFileSync(join(folder, `checkpoints/step-${String(STEPS).padStart(8, '0')}/${name}.safetensors`));
     expect(Buffer.compare(last(straight), last(killed)), name).toBe(0);

@@ -1,5 +1,6 @@
-import { expect, it } from 'vitest';
-import { configKeys, parseOverride, withOverrides } from '../../src/train/overrides.js';
+import { describe, expect, it } from 'vitest';
+import { attentionOverrides, configKeys, parseOverride, withOverrides } from '../../src/train/overrides.js';
+import { smallImageConfig } from './small-image-run.js';
 import { smallConfig } from './small-run.js';
 
 it('changes nested values and leaves the original as it was', () => {
@@ -24,12 +25,57 @@ it.each([
 
 it('every key can be changed', () => {
   const config: Record<string, unknown> = { ...smallConfig() };
-  for (const key of configKeys()) {
+  for (const key of configKeys(smallConfig())) {
     const value = key
       .split('.')
       .reduce((at, part) => (at as Record<string, unknown>)[part], config as unknown);
     expect(withOverrides(smallConfig(), { [key]: value })).toEqual(smallConfig());
   }
+});
+
+describe('of a vision model', () => {
+  it('every key can be changed, those of its kind of model too', () => {
+    const config = smallImageConfig();
+    expect(configKeys(config)).toEqual(expect.arrayContaining(['model.stages', 'augmentation.scale.min']));
+    for (const key of configKeys(config)) {
+      const value = key
+        .split('.')
+        .reduce((at: unknown, part) => (at as Record<string, unknown>)[part], config);
+      expect(withOverrides(config, { [key]: value }), key).toEqual(config);
+    }
+  });
+
+  it('steps and epochs lift each other', () => {
+    const epochs = smallImageConfig({ maxSteps: null, maxEpochs: 3 });
+    expect(withOverrides(epochs, { maxSteps: 7 })).toMatchObject({ maxSteps: 7, maxEpochs: null });
+    expect(withOverrides(epochs, { maxSteps: null, maxSeconds: 9 })).toMatchObject({ maxEpochs: null });
+    expect(withOverrides(smallImageConfig(), { maxSteps: null, maxEpochs: 2 })).toMatchObject({
+      maxSteps: null,
+      maxEpochs: 2,
+    });
+    expect(() => withOverrides(epochs, { maxSteps: 7, maxEpochs: 2 })).toThrow(
+      'expected a limit in steps or one in epochs, received both',
+    );
+  });
+
+  it('--attention full changes every stage, and says what goes with it', () => {
+    const config = smallImageConfig();
+    const { overrides, notes } = attentionOverrides(config, 'full');
+    const changed = withOverrides(config, overrides);
+    if (changed.kind !== 'image-training') throw new Error('another kind');
+    expect(changed.model.stages).toEqual(
+      config.model.stages.map((stage) => ({ ...stage, attention: 'full' })),
+    );
+    expect(notes).toEqual([
+      {
+        key: 'model.stages',
+        line: 'full attention in all 2 stages: without window, projection and DualLN; relative biases, where there are any, span the whole grid',
+      },
+    ]);
+    expect(() => attentionOverrides(config, 'ful')).toThrow(
+      'there is no attention "ful"; did you mean full? expected one of long-short, full',
+    );
+  });
 });
 
 it.each([

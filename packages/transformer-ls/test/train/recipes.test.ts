@@ -62,6 +62,17 @@ describe('recipes', () => {
       'lra/pathfinder-cpu',
       'lra/path-x',
       'lra/path-x-cpu',
+      'vision/vil-ls-tiny',
+      'vision/vil-ls-small',
+      'vision/vil-ls-medium',
+      'vision/vil-ls-base',
+      'vision/vil-ls-medium-384',
+      'vision/cvt-ls-13',
+      'vision/cvt-ls-17',
+      'vision/cvt-ls-21',
+      'vision/cvt-ls-21s',
+      'vision/cifar10-cpu',
+      'vision/tiny-imagenet-cpu',
     ]);
   });
 
@@ -106,6 +117,45 @@ describe('recipes', () => {
       });
     },
   );
+
+  // Spec 5.3 and 4.6: batch on each GPU, drop path, window, side.
+  it.each([
+    ['vision/vil-ls-medium', 128, 0.3, 7, 224],
+    ['vision/vil-ls-base', 64, 0.5, 7, 224],
+    ['vision/vil-ls-medium-384', 32, 0.2, 8, 384],
+  ])('%s is the published one', (name, batchSize, dropPath, windowSize, side) => {
+    const config = recipe(name);
+    expect(config).toMatchObject({
+      kind: 'image-training',
+      model: { mode: 'reference', dropPath, imageHeight: side, imageWidth: side, classes: 1000, dropout: 0 },
+      optimizer: {
+        name: 'adamw-decay-after',
+        learningRate: 8e-4,
+        weightDecay: 0.1,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+      },
+      schedule: { name: 'vision-cosine', warmupFraction: 5 / 300, initialLearningRateFraction: 0.002 },
+      augmentation: {
+        randAugment: 'rand-m9-mstd0.5-inc1',
+        mixup: 0.8,
+        cutmix: 1,
+        smoothing: 0.1,
+        erasing: 0.25,
+      },
+      batchSize,
+      maxEpochs: 300,
+      clipNorm: null,
+      emaDecay: null,
+      precision: 'float16',
+      evaluationCropRatio: 0.875,
+    });
+    if (config.kind !== 'image-training') return;
+    expect(config.gradientAccumulation * batchSize).toBe(1024);
+    expect(config.schedule.finalLearningRateFraction * 8e-4).toBeCloseTo(1e-6, 15);
+    expect(config.model.stages.every((stage) => stage.windowSize === windowSize)).toBe(true);
+  });
 
   it('later phases start from the weights that were published as their start', () => {
     expect(recipe('enwik8-base/phase-2').initialWeights).toBe('runs/enwik8-base-phase-1/checkpoints');

@@ -7,7 +7,6 @@ import { dirname, join } from 'node:path';
 import {
   type LanguageModelConfig,
   type LanguageModelTrainingConfig,
-  type LazySafetensors,
   languageModelSchema,
   openSafetensors,
   parseConfig,
@@ -74,7 +73,8 @@ export async function loadLanguageModel(
   const source = await fileSource(place.weightsPath);
   try {
     const file = await openWeights(place.weightsPath, () => openSafetensors(source));
-    checkSizes(file, config, place.weightsPath);
+    const shapes = new Map([...file.entries].map(([name, { shape }]) => [name, shape]));
+    checkLanguageModelSizes(config, shapes, place.weightsPath);
     const vocabulary = await vocabularyOf(place);
     const model = built(config, place.weightsPath);
     await fillWeights(model, file, place.weightsPath);
@@ -133,23 +133,26 @@ function checkedVocabulary(
  * The sizes that decide how much memory the model takes, before it is built: a configuration that claims a million layers
  * is found out here. Everything else is compared name by name when the weights are copied.
  */
-function checkSizes(file: LazySafetensors, config: LanguageModelConfig, path: string): void {
+export function checkLanguageModelSizes(
+  config: LanguageModelConfig,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  path: string,
+): void {
   const { vocabularySize, modelDim, innerDim, layers, heads, projectionRank } = config;
-  const layerNumbers = [...file.entries.keys()].map((name) =>
-    Number(/^layers\.(\d+)\./.exec(name)?.[1] ?? -1),
-  );
+  const layerNumbers = [...shapes.keys()].map((name) => Number(/^layers\.(\d+)\./.exec(name)?.[1] ?? -1));
   const stored = layerNumbers.reduce((most, layer) => Math.max(most, layer), -1) + 1;
   if (stored !== layers)
     throw new WeightsError(`${path}: expected weights of ${layers} layers, found ${stored}`);
   const expected: [string, number[]][] = [
     ['in_emb.weight', [vocabularySize, modelDim]],
+    ['layers.0.attn.proj_query.weight', [modelDim, modelDim]],
     ['layers.0.ff.fc1.weight', [innerDim, modelDim]],
     ...(projectionRank > 0
       ? [['layers.0.attn.dconv_1.weight', [heads * projectionRank, modelDim]] satisfies [string, number[]]]
       : []),
   ];
   for (const [name, shape] of expected) {
-    const found = file.entries.get(name)?.shape;
+    const found = shapes.get(name);
     if (String(found) !== String(shape))
       throw new WeightsError(
         `${path}: ${name}: expected shape [${shape}], found ${found ? `[${found}]` : 'none'}`,

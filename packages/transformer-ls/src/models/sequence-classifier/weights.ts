@@ -1,5 +1,4 @@
 /** Weights of sequence classifiers: found, checked, loaded. */
-import { join } from 'node:path';
 import {
   type ClassifierConfig,
   type ClassifierTrainingConfig,
@@ -7,18 +6,15 @@ import {
 } from '@transformer-ls/formats';
 import { scope } from '@transformer-ls/torch';
 import { fileSource } from '../../run/file-source.js';
+import { classNamesOf, numberedClasses } from '../../weights/class-names.js';
 import { fillWeights, openWeights } from '../../weights/load.js';
 import {
   type FindModelOptions,
   findModel,
   type ModelPlace,
-  textOrNothing,
   WeightsError,
 } from '../../weights/model-place.js';
 import { SequenceClassifier } from './model.js';
-
-/** Names of the classes, one a line, beside the weights or in their run. */
-const CLASSES_NAME = 'classes.txt';
 
 export interface LoadedClassifier extends ModelPlace {
   readonly config: ClassifierConfig;
@@ -42,31 +38,32 @@ export async function loadClassifier(
   const { config, weightsPath, run } = place;
   if (config.kind !== 'sequence-classifier')
     throw new WeightsError(`${path}: is a ${config.kind}, expected a sequence-classifier`);
+  const names = await classNamesOf(place, config.classes);
   const source = await fileSource(weightsPath);
   try {
     const file = await openWeights(weightsPath, () => openSafetensors(source));
-    checkSizes(
+    checkClassifierSizes(
       config,
-      [...file.entries].map(([name, { shape }]) => [name, shape]),
+      new Map([...file.entries].map(([name, { shape }]) => [name, shape])),
       weightsPath,
     );
     const model = scope(() => new SequenceClassifier(config));
     await fillWeights(model, file, weightsPath);
     model.eval();
     const training = run?.training.kind === 'classifier-training' ? run.training : undefined;
-    return { ...place, config, training, model, classes: await classesOf(place, config) };
+    const classes = (names ?? numberedClasses(config.classes)).map(({ name }) => name);
+    return { ...place, config, training, model, classes };
   } finally {
     await source.close();
   }
 }
 
 /** What decides how much memory the model takes, before it is built: a configuration that claims too much is found out here. */
-function checkSizes(
+export function checkClassifierSizes(
   config: ClassifierConfig,
-  entries: readonly (readonly [name: string, shape: readonly number[]])[],
+  shapes: ReadonlyMap<string, readonly number[]>,
   path: string,
 ): void {
-  const shapes = new Map(entries);
   const { vocabularySize, modelDim, innerDim, layers, sharedLayers } = config;
   const blocks = new Set(
     [...shapes.keys()].flatMap((name) => /^model\.(transformer\w*)\./.exec(name)?.[1] ?? []),
@@ -78,6 +75,7 @@ function checkSizes(
   const positions = shapes.get('model.embeddings.position_embeddings.weight')?.[0] ?? 0;
   const expected: [string, number[]][] = [
     ['model.embeddings.word_embeddings.weight', [vocabularySize, modelDim]],
+    [`model.${first}.mha.W_q.weight`, [modelDim, modelDim]],
     [`model.${first}.mlpblock.0.weight`, [innerDim, modelDim]],
   ];
   for (const [name, shape] of expected)
@@ -87,13 +85,4 @@ function checkSizes(
       );
   if (config.maxLength > positions)
     throw new WeightsError(`${path}: expected ${config.maxLength} positions, found ${positions}`);
-}
-
-async function classesOf(place: ModelPlace, { classes }: ClassifierConfig): Promise<readonly string[]> {
-  const folders = [join(place.weightsPath, '..'), ...(place.run === undefined ? [] : [place.run.path])];
-  for (const folder of folders) {
-    const names = (await textOrNothing(join(folder, CLASSES_NAME)))?.trimEnd().split('\n');
-    if (names !== undefined && names.length === classes) return names;
-  }
-  return Array.from({ length: classes }, (_, label) => String(label));
 }

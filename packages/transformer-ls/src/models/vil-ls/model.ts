@@ -4,19 +4,12 @@
  * Shape letters: B batch, D width, T tokens of a grid, C global tokens.
  */
 import { type VilLsConfig, type VilLsStage, vilLsGrids } from '@transformer-ls/formats';
-import {
-  ArgumentError,
-  Dropout,
-  DropPath,
-  init,
-  LayerNorm,
-  Linear,
-  Module,
-  scope,
-  type Tensor,
-} from '@transformer-ls/torch';
+import { DropPath, LayerNorm, Linear, Module, scope, type Tensor } from '@transformer-ls/torch';
 import type { Grid } from '../../attention/grid-windows.js';
 import { FullSpatialAttention, LongShortSpatialAttention } from '../../attention/spatial.js';
+import { FeedForward } from '../vision/feed-forward.js';
+import { checkImages } from '../vision/image-shape.js';
+import { startLinears } from '../vision/linear-start.js';
 import { NORM_EPSILON, PatchEmbedding } from './patch-embedding.js';
 
 /** x + drop_path(attention(norm(x))). */
@@ -69,31 +62,15 @@ class FeedForwardBlock extends Module {
   constructor(modelDim: number, { innerRatio, dropout }: VilLsConfig, dropPath: number) {
     super();
     this.norm = this.child('norm', new LayerNorm({ dim: modelDim, epsilon: NORM_EPSILON }));
-    this.mlp = this.child('mlp', new FeedForward(modelDim, Math.floor(modelDim * innerRatio), dropout));
+    this.mlp = this.child(
+      'mlp',
+      new FeedForward({ modelDim, innerDim: Math.floor(modelDim * innerRatio), dropout }),
+    );
     this.dropPath = this.child('drop_path', new DropPath({ p: dropPath }));
   }
 
   forward(x: Tensor): Tensor {
     return x.add(this.dropPath.forward(this.mlp.forward(this.norm.forward(x))));
-  }
-}
-
-/** Linear, GELU, dropout, Linear, dropout. (…, D) → (…, D). */
-class FeedForward extends Module {
-  private readonly fc1: Linear;
-  private readonly fc2: Linear;
-  private readonly dropout: Dropout;
-
-  constructor(modelDim: number, innerDim: number, dropout: number) {
-    super();
-    this.fc1 = this.child('fc1', new Linear({ inFeatures: modelDim, outFeatures: innerDim }));
-    this.fc2 = this.child('fc2', new Linear({ inFeatures: innerDim, outFeatures: modelDim }));
-    this.dropout = this.child('drop', new Dropout({ p: dropout }));
-  }
-
-  forward(x: Tensor): Tensor {
-    const inner = scope(() => this.dropout.forward(this.fc1.forward(x).gelu()));
-    return this.dropout.forward(this.fc2.forward(inner));
   }
 }
 
@@ -153,7 +130,7 @@ export class VilLs extends Module {
     const dim = config.stages.at(-1)!.modelDim;
     this.norm = this.child('norm', new LayerNorm({ dim, epsilon: NORM_EPSILON }));
     this.head = this.child('head', new Linear({ inFeatures: dim, outFeatures: config.classes }));
-    for (const module of this.namedModules().values()) if (module instanceof Linear) initialise(module);
+    startLinears(this);
   }
 
   /** The attention of every block, by stage. */
@@ -172,7 +149,7 @@ export class VilLs extends Module {
 
   /** One vector for each image, (B, D of the last stage): what the head reads. */
   features(images: Tensor): Tensor {
-    this.checkImages(images);
+    checkImages(images, this.config);
     const { pooling, mode, stages } = this.config;
     const last = this.norm.forward(this.tokens(images));
     if (pooling === 'global-token') return last.select(1, 0);
@@ -190,15 +167,6 @@ export class VilLs extends Module {
     }
     return tokens;
   }
-
-  private checkImages({ shape, ndim }: Tensor): void {
-    const { channels, imageHeight, imageWidth } = this.config;
-    const expected = [channels, imageHeight, imageWidth];
-    if (ndim !== 4 || String(shape.slice(1)) !== String(expected))
-      throw new ArgumentError(
-        `expected images of shape (batch, ${expected.join(', ')}), received (${shape.join(', ')})`,
-      );
-  }
 }
 
 /** Skipping rises evenly from the first block of all to the last; by stage. */
@@ -208,10 +176,4 @@ function risingDropPaths({ stages, dropPath }: VilLsConfig): number[][] {
   return stages.map(({ layers }) =>
     Array.from({ length: layers }, () => (total === 1 ? 0 : (dropPath * block++) / (total - 1))),
   );
-}
-
-/** As published: truncated at ±2, which is a hundred times the deviation. */
-function initialise({ weight, bias }: Linear): void {
-  init.truncNormal_(weight, 0, 0.02);
-  if (bias !== null) init.zeros_(bias);
 }

@@ -50,20 +50,20 @@ export interface VilLsPresetOptions {
   readonly mode?: VilLsConfig['mode'];
   /** Default 1,000. */
   readonly classes?: number;
+  /** Rows and columns of pixels. Default: those that the preset was published for. */
+  readonly imageSize?: number;
 }
 
 /**
  * The complete configuration of a preset: long-short attention in the first two stages, full attention in the last two.
  *
- * Throws ConfigError for a name that does not exist, with the nearest one.
+ * @throws ConfigError for a name that does not exist, with the nearest one; for a size of images that the mode does not take
  */
-export function vilLsPreset(
-  name: string,
-  { mode = 'consistent', classes = 1000 }: VilLsPresetOptions = {},
-): VilLsConfig {
+export function vilLsPreset(name: string, options: VilLsPresetOptions = {}): VilLsConfig {
   const known = vilLsPresetNames.find((one) => one === name);
   if (known === undefined) throw unknownName('vision model', name, vilLsPresetNames);
-  const { imageSize, dropPath, ...size } = sizes[known];
+  const { dropPath, ...size } = sizes[known];
+  const { mode = 'consistent', classes = 1000, imageSize = size.imageSize } = options;
   return parseConfig(
     vilLsSchema,
     {

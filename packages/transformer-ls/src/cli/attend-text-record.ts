@@ -1,4 +1,4 @@
-/** Attention weights as JSON, for programs: what `attend --json` prints. */
+/** Attention weights of a text as JSON, for programs: what `attend --json` prints. */
 import type { PicturedDocument } from '../charts/attention-picture.js';
 import type { TokenRange } from '../charts/attention-shares.js';
 import type { HeadWeights, Matrix } from '../models/sequence-classifier/attention-weights.js';
