@@ -99,7 +99,7 @@ function compare({ data, rounds, seconds }, python) {
     for (const { name, augmentation, label, threads, found, run } of variants) {
       found.push(run());
       console.error(
-        `round ${round + 1}: ${name} ${augmentation}, ${label}, ${threads} threads: ${found.at(-1).rate.toFixed(0)}/s`,
+        `round ${round + 1}: ${name} ${augmentation}, ${label}, ${threads} threads: ${found.at(-1).rate.toFixed(0)}/s, ${found.at(-1).cpu.toFixed(2)} CPU ms each`,
       );
     }
   const rows = variants.map(({ name, size, augmentation, label, threads, found }) => {
