@@ -2,11 +2,13 @@
  * Milliseconds of a forward pass of a published vision model, this package beside the published module on PyTorch.
  *
  *   TORCH_PYTHON=<python with torch 2.x and timm> npm run bench -- vision-forward --reference-clone <folder>
- *     [--model vil-ls-medium] [--batches 1,8] [--threads 2] [--rounds 9] [--compile] [--out <results file>]
+ *     [--also <another python with torch>]... [--model vil-ls-medium] [--batches 1,8] [--threads 2] [--rounds 9] [--compile]
+ *     [--out <results file>]
  *
  * One child process per variant, with the same weights and images; they take turns, one pass each per round. Logits are
  * compared before any number is reported. See benches/README.md.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,6 +29,7 @@ function readSettings() {
       threads: { type: 'string', default: '2' },
       rounds: { type: 'string', default: '9' },
       'reference-clone': { type: 'string' },
+      also: { type: 'string', multiple: true, default: [] },
       compile: { type: 'boolean', default: false },
       out: { type: 'string' },
     },
@@ -37,21 +40,33 @@ function readSettings() {
     batches: values.batches.split(',').map((text) => wholeNumber('--batches', text)),
     threads: wholeNumber('--threads', values.threads),
     rounds: wholeNumber('--rounds', values.rounds),
-    python: process.env.TORCH_PYTHON,
+    pythons: [process.env.TORCH_PYTHON, ...values.also].filter(Boolean),
     clone: values['reference-clone'] ?? process.env.TRANSFORMER_LS_REFERENCE,
     compile: values.compile,
     out: values.out,
   };
 }
 
-function variantsOf({ python, clone, compile }) {
+function variantsOf({ pythons, clone, compile }) {
   const variants = ourVariants('vision-forward.worker.mjs', { kind: 'load-weights' });
   if (variants.length === 0) throw new Error('vision-forward: no bridge is built; run: npm run setup');
-  if (!python || !clone) return variants;
-  const published = (name, kind) => pythonVariant(python, 'pytorch/vision-forward.py', name, { kind, clone });
-  variants.push(published('PyTorch, published', 'published'));
-  if (compile) variants.push(published('PyTorch, published, torch.compile', 'compiled'));
+  if (!clone) return variants;
+  for (const [i, python] of pythons.entries()) {
+    const name = `PyTorch ${torchVersion(python)}, published`;
+    const published = (kind) => ({ kind, clone });
+    variants.push(pythonVariant(python, 'pytorch/vision-forward.py', name, published('published')));
+    if (compile && i === 0)
+      variants.push(
+        pythonVariant(python, 'pytorch/vision-forward.py', `${name}, torch.compile`, published('compiled')),
+      );
+  }
   return variants;
+}
+
+function torchVersion(python) {
+  return execFileSync(python, ['-c', 'import torch; print(torch.__version__)'], { encoding: 'utf8' })
+    .trim()
+    .replace(/\+.*/, '');
 }
 
 function compareLogits(batch, rows) {
@@ -118,7 +133,7 @@ function describe({ name, threads }, batch, rows, multiplyAccumulates, memory) {
 
 async function main() {
   const settings = readSettings();
-  if (!settings.python || !settings.clone)
+  if (settings.pythons.length === 0 || !settings.clone)
     console.log('TORCH_PYTHON or --reference-clone is not set: only our side is measured\n');
   const folder = mkdtempSync(join(tmpdir(), 'tls-bench-'));
   const { config, batches, threads, rounds } = settings;

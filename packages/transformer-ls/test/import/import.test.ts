@@ -16,12 +16,12 @@ import { preset as languageModelPreset } from '../../src/models/language-model/p
 import { loadLanguageModel } from '../../src/models/language-model/weights.js';
 import { loadClassifier } from '../../src/models/sequence-classifier/weights.js';
 import { loadImageClassifier } from '../../src/models/vision/weights.js';
+import { scratchFolder } from '../data/scratch-folder.js';
 import {
   type Entries,
   entriesOf,
   inHalf,
   savedPth,
-  scratch,
   text,
   tinyVilLs,
   tinyVilLsEntries,
@@ -36,7 +36,7 @@ const shared = fileURLToPath(new URL('../../../../../shared/goldens/pth/', impor
 let folder = '';
 let out = '';
 beforeEach(() => {
-  folder = scratch();
+  folder = scratchFolder();
   out = join(folder, 'model');
 });
 

@@ -1,6 +1,5 @@
 // Files of torch.save made of models here, every part of which can be wrong.
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   fromFloat32,
@@ -67,8 +66,6 @@ export function zerosEntry(shape: number[], dtype: 'F32' | 'I32' | 'I64' = 'F32'
   const elements = shape.reduce((product, size) => product * size, 1);
   return { dtype, shape, data: new Uint8Array(elements * (dtype === 'I64' ? 8 : 4)) };
 }
-
-export const scratch = () => mkdtempSync(join(tmpdir(), 'tls import '));
 
 export function written(folder: string, name: string, bytes: Uint8Array): string {
   const path = join(folder, name);
