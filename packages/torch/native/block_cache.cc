@@ -1,17 +1,19 @@
 // The kernel clears every page it hands out, so giving blocks back at every free costs a training step a fifth of its time.
 // Keeping all that was freed costs a quarter more memory, because the sizes of a forward and a backward pass differ. Here
-// freed blocks wait for a tensor of their size, but all blocks together stay within 1/16 of the most that was in use at
-// once: beyond that the ones that waited longest go back to the system first.
+// freed blocks wait as ranges of pages: neighbours join, a tensor takes the smallest range that holds it and leaves the
+// rest, and all memory together stays within 1/16 of the most that was in use at once: beyond that the ranges that waited
+// longest go back to the system first.
 #include "block_cache.h"
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <iterator>
-#include <list>
 #include <map>
 #include <mutex>
+#include <set>
 #include <unordered_map>
+#include <utility>
 
 namespace tls {
 namespace {
@@ -58,7 +60,7 @@ class BlockCache {
     if (bytes > kMostBytes) return nullptr;
     size_t size = mapped_size(bytes);
     std::lock_guard<std::mutex> guard(mutex_);
-    char* base = waiting(size);
+    char* base = reuse(size);
     if (base == nullptr) base = fresh(size);
     if (base == nullptr) return nullptr;
     in_use_bytes_ += in_use_[base + kOffset];
@@ -73,10 +75,7 @@ class BlockCache {
     size_t size = found->second;
     in_use_.erase(found);
     in_use_bytes_ -= size;
-    waiting_bytes_ += size;
-    by_age_.push_back({static_cast<char*>(data) - kOffset, size, {}});
-    auto block = std::prev(by_age_.end());
-    block->by_size = by_size_.emplace(size, block);
+    wait(static_cast<char*>(data) - kOffset, size);
     return size - kOffset;
   }
 
@@ -93,60 +92,103 @@ class BlockCache {
 
   void clear() {
     std::lock_guard<std::mutex> guard(mutex_);
-    while (!by_age_.empty()) unmap_oldest();
+    unmap_oldest(waiting_bytes_);
     peak_bytes_ = in_use_bytes_;
   }
 
  private:
-  struct Block;
-  using BySize = std::multimap<size_t, std::list<Block>::iterator>;
-  struct Block {
-    char* base;
+  struct Range {
     size_t size;
-    BySize::iterator by_size;
+    uint64_t age;
   };
+  using Ranges = std::map<char*, Range>;
 
-  // A waiting block that wastes at most an eighth.
-  char* waiting(size_t size) {
-    auto found = by_size_.lower_bound(size);
-    if (found == by_size_.end() || found->first > size + size / 8) return nullptr;
-    auto block = found->second;
-    char* base = block->base;
-    in_use_[base + kOffset] = block->size;
-    waiting_bytes_ -= block->size;
-    by_size_.erase(found);
-    by_age_.erase(block);
+  // The smallest waiting range that holds `size`; what is left of it waits on, unless that is less than an eighth.
+  char* reuse(size_t size) {
+    auto found = by_size_.lower_bound({size, nullptr});
+    if (found == by_size_.end()) return nullptr;
+    char* base = found->second;
+    Range range = remove(waiting_.find(base));
+    if (range.size - size > size / 8)
+      insert(base + size, {range.size - size, range.age});
+    else
+      size = range.size;
+    in_use_[base + kOffset] = size;
     return base;
   }
 
   char* fresh(size_t size) {
     size_t peak = std::max(peak_bytes_, in_use_bytes_ + size);
     size_t limit = peak + peak / 16 + kSlackBytes;
-    while (!by_age_.empty() && in_use_bytes_ + waiting_bytes_ + size > limit) unmap_oldest();
+    size_t all = in_use_bytes_ + waiting_bytes_ + size;
+    if (all > limit) unmap_oldest(all - limit);
     char* base = map(size);
-    while (base == nullptr && !by_age_.empty()) {
-      unmap_oldest();
+    if (base == nullptr && waiting_bytes_ > 0) {
+      unmap_oldest(waiting_bytes_);
       base = map(size);
     }
     if (base != nullptr) in_use_[base + kOffset] = size;
     return base;
   }
 
-  void unmap_oldest() {
-    Block& oldest = by_age_.front();
-    munmap(oldest.base, oldest.size);
-    waiting_bytes_ -= oldest.size;
-    by_size_.erase(oldest.by_size);
-    by_age_.pop_front();
+  // Joins a range with the waiting ones that begin where it ends and end where it begins.
+  void wait(char* base, size_t size) {
+    auto after = waiting_.lower_bound(base);
+    if (after != waiting_.end() && after->first == base + size) {
+      auto joined = after++;
+      size += remove(joined).size;
+    }
+    if (after != waiting_.begin()) {
+      auto before = std::prev(after);
+      if (before->first + before->second.size == base) {
+        base = before->first;
+        size += remove(before).size;
+      }
+    }
+    insert(base, {size, ++now_});
+  }
+
+  // At least `bytes`, or all there is.
+  void unmap_oldest(size_t bytes) {
+    while (bytes > 0 && !by_age_.empty()) {
+      auto oldest = waiting_.find(by_age_.begin()->second);
+      char* base = oldest->first;
+      Range range = remove(oldest);
+      // Half a huge page would be broken up.
+      size_t gone = std::min(range.size, rounded_up(bytes, kHugePage));
+      munmap(base + range.size - gone, gone);
+      if (gone < range.size) insert(base, {range.size - gone, range.age});
+      bytes -= std::min(bytes, gone);
+    }
+  }
+
+  void insert(char* base, Range range) {
+    waiting_.emplace(base, range);
+    by_size_.emplace(range.size, base);
+    by_age_.emplace(range.age, base);
+    waiting_bytes_ += range.size;
+  }
+
+  Range remove(Ranges::iterator found) {
+    auto [base, range] = *found;
+    waiting_.erase(found);
+    by_size_.erase({range.size, base});
+    by_age_.erase({range.age, base});
+    waiting_bytes_ -= range.size;
+    return range;
   }
 
   std::mutex mutex_;
+  // Size by the address of the data.
   std::unordered_map<char*, size_t> in_use_;
-  std::list<Block> by_age_;
-  BySize by_size_;
+  // By address of the first page.
+  Ranges waiting_;
+  std::set<std::pair<size_t, char*>> by_size_;
+  std::set<std::pair<uint64_t, char*>> by_age_;
   size_t in_use_bytes_ = 0;
   size_t waiting_bytes_ = 0;
   size_t peak_bytes_ = 0;
+  uint64_t now_ = 0;
 };
 
 // Never destroyed: tensors may be freed after the program's static objects.
