@@ -1,5 +1,5 @@
 /** Which entry of a table of biases belongs to which query and key (spec 4.2, 4.3). */
-import { embedding, type Tensor, tensor } from '@transformer-ls/torch';
+import { arange, embedding, scope, type Tensor } from '@transformer-ls/torch';
 import { type Grid, windowReach } from './grid-windows.js';
 
 /** Places in a table of biases. */
@@ -19,10 +19,8 @@ export interface BiasIndex {
 export function windowBiasIndex(window: number, mode: 'consistent' | 'reference'): BiasIndex {
   const { reach, side, farthest, stride, entries } = windowBiasSizes(window, mode);
   const keys = { rows: side, columns: side };
-  const index = indexOf({ rows: window, columns: window }, keys, (dRow, dColumn) => {
-    return (dRow + reach + farthest) * stride + dColumn + reach + farthest;
-  });
-  return { index, entries };
+  const nearest = (reach + farthest) * (stride + 1);
+  return { index: indexOf({ rows: window, columns: window }, keys, stride, nearest), entries };
 }
 
 /** Rows of the table of a window. */
@@ -44,19 +42,25 @@ function windowBiasSizes(window: number, mode: 'consistent' | 'reference') {
 export function gridBiasIndex(grid: Grid): BiasIndex {
   const { rows, columns } = grid;
   const stride = 2 * columns - 1;
-  const index = indexOf(grid, grid, (dRow, dColumn) => (dRow + rows - 1) * stride + dColumn + columns - 1);
-  return { index, entries: (2 * rows - 1) * stride };
+  const nearest = (rows - 1) * stride + columns - 1;
+  return { index: indexOf(grid, grid, stride, nearest), entries: (2 * rows - 1) * stride };
 }
 
-/** `entry` gets row and column of the query less those of the key, each counted from the first of its own square. */
-function indexOf(queries: Grid, keys: Grid, entry: (dRow: number, dColumn: number) => number): Tensor {
-  const [Q, Y] = [queries.rows * queries.columns, keys.rows * keys.columns];
-  const index = BigInt64Array.from({ length: Q * Y }, (_, i) => {
-    const [query, key] = [Math.floor(i / Y), i % Y];
-    const dRow = Math.floor(query / queries.columns) - Math.floor(key / keys.columns);
-    return BigInt(entry(dRow, (query % queries.columns) - (key % keys.columns)));
+/**
+ * (queries, keys): nearest + stride * (row of the query less that of the key) + the same of their columns, each counted from the first
+ * of its own square.
+ */
+function indexOf(queries: Grid, keys: Grid, stride: number, nearest: number): Tensor {
+  return scope(() => {
+    const [query, key] = [places(queries, stride), places(keys, stride)];
+    return query.unsqueeze(1).sub(key).add(nearest);
   });
-  return tensor(index, { shape: [Q, Y] });
+}
+
+/** stride * row + column of each token, row by row. */
+function places({ rows, columns }: Grid, stride: number): Tensor {
+  const row = arange(0, rows).unsqueeze(1).mul(stride);
+  return row.add(arange(0, columns)).reshape([rows * columns]);
 }
 
 /** Biases of all heads: table (entries, N), index (queries, keys) → (N, queries, keys). */

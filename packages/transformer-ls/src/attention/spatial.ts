@@ -20,7 +20,7 @@ import { GridAttention, type GridAttentionConfig } from './grid-attention.js';
 import { mergeRows, splitRows } from './grid-heads.js';
 import type { Grid } from './grid-windows.js';
 import { softmaxOver } from './joint-softmax.js';
-import { biasesOf, gridBiasIndex } from './relative-bias.js';
+import { type BiasIndex, biasesOf, gridBiasIndex } from './relative-bias.js';
 
 /** Attention of the tokens of a grid, and global tokens before them. */
 export interface SpatialAttention extends Module {
@@ -82,10 +82,17 @@ export class FullSpatialAttention extends Module implements SpatialAttention {
   private readonly proj: Linear;
   private readonly projDrop: Dropout;
 
-  constructor(readonly config: FullSpatialAttentionConfig) {
+  /** @param biasIndex that of the bias grid, where several blocks share one: it has T * T places */
+  constructor(
+    readonly config: FullSpatialAttentionConfig,
+    biasIndex: BiasIndex | null = null,
+  ) {
     super();
     const { modelDim: D, heads: N, globalTokens: C, biasGrid, mode, queryKeyValueBiases } = config;
-    this.biases = biasGrid === null ? null : this.makeBiases(biasGrid, N, C, mode === 'reference');
+    this.biases =
+      biasGrid === null
+        ? null
+        : this.makeBiases(biasIndex ?? gridBiasIndex(biasGrid), N, C, mode === 'reference');
     this.qkv = this.child(
       'qkv',
       new Linear({ inFeatures: D, outFeatures: 3 * D, bias: queryKeyValueBiases }),
@@ -94,8 +101,8 @@ export class FullSpatialAttention extends Module implements SpatialAttention {
     this.projDrop = this.child('proj_drop', new Dropout({ p: config.dropout }));
   }
 
-  private makeBiases(grid: Grid, N: number, C: number, published: boolean): GridBiases {
-    const { index, entries } = gridBiasIndex(grid);
+  private makeBiases(places: BiasIndex, N: number, C: number, published: boolean): GridBiases {
+    const { index, entries } = places;
     const learned = (name: string, shape: number[]) =>
       this.parameter(name, init.truncNormal_(zeros(shape), 0, 0.02));
     return {

@@ -1,7 +1,8 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { tensor } from '@transformer-ls/torch';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   alexnetErrors,
   corruptionErrors,
@@ -17,10 +18,10 @@ import {
 import { AnyLabelScorer, SubsetScorer } from '../../src/evaluate/image-scorers.js';
 import { ScoreSums } from '../../src/evaluate/image-scores.js';
 import { type LoadedImageClassifier, loadImageClassifier } from '../../src/models/vision/weights.js';
-import { scratch } from '../import/saved-models.js';
 import { writeClasses, writeConstantModel, writePictures } from './pictures.js';
 
-const folder = scratch();
+const folder = mkdtempSync(join(tmpdir(), 'tls pictures '));
+afterAll(() => rmSync(folder, { recursive: true }));
 const at = (name: string) => join(folder, name);
 
 // Twelve classes, the likeliest first: 7, 3, 0, 10, 2, 11, then the rest.

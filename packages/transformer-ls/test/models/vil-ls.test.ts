@@ -44,6 +44,14 @@ describe('the published sizes', () => {
     model.dispose();
   });
 
+  it('hold the places of biases once for all blocks of a stage, and save them under the name of each', () => {
+    const model = new VilLs(vilLsPreset('vil-ls-tiny', { mode: 'reference' }));
+    const index = [...model.stateDict()].filter(([name]) => /^layer3\..*relative_position_index$/.test(name));
+    expect(index.length).toBe(9);
+    expect(new Set(index.map(([, value]) => value)).size).toBe(1);
+    model.dispose();
+  });
+
   it('name the nearest preset where there is none', () => {
     expect(() => vilLsPreset('vil-ls-midium')).toThrow('did you mean vil-ls-medium?');
   });

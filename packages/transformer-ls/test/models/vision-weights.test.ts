@@ -7,11 +7,12 @@ import { writeModelFolder } from '../../src/import/write-model.js';
 import { createImageClassifier } from '../../src/models/vision/image-classifier.js';
 import { loadImageClassifier } from '../../src/models/vision/weights.js';
 import { classNamesText, parseClassNames } from '../../src/weights/class-names.js';
-import { entriesOf, scratch, tinyVilLs, tinyVilLsEntries } from '../import/saved-models.js';
+import { scratchFolder } from '../data/scratch-folder.js';
+import { entriesOf, tinyVilLs, tinyVilLsEntries } from '../import/saved-models.js';
 
 let folder = '';
 beforeEach(() => {
-  folder = scratch();
+  folder = scratchFolder();
 });
 
 const classes = ['cat', 'dog', 'eel', 'fox', 'gnu'].map((name, i) => ({ id: `n0000000${i}`, name }));

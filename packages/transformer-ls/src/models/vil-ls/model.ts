@@ -6,6 +6,7 @@
 import { type VilLsConfig, type VilLsStage, vilLsGrids } from '@transformer-ls/formats';
 import { DropPath, LayerNorm, Linear, Module, scope, type Tensor } from '@transformer-ls/torch';
 import type { Grid } from '../../attention/grid-windows.js';
+import { gridBiasIndex } from '../../attention/relative-bias.js';
 import { FullSpatialAttention, LongShortSpatialAttention } from '../../attention/spatial.js';
 import { FeedForward } from '../vision/feed-forward.js';
 import { checkImages } from '../vision/image-shape.js';
@@ -18,10 +19,14 @@ class AttentionBlock extends Module {
   private readonly norm: LayerNorm;
   private readonly dropPath: DropPath;
 
-  constructor(stage: VilLsStage, grid: Grid, config: VilLsConfig, dropPath: number) {
+  constructor(
+    modelDim: number,
+    attention: LongShortSpatialAttention | FullSpatialAttention,
+    dropPath: number,
+  ) {
     super();
-    this.norm = this.child('norm', new LayerNorm({ dim: stage.modelDim, epsilon: NORM_EPSILON }));
-    this.attn = this.child('attn', createAttention(stage, grid, config));
+    this.norm = this.child('norm', new LayerNorm({ dim: modelDim, epsilon: NORM_EPSILON }));
+    this.attn = this.child('attn', attention);
     this.dropPath = this.child('drop_path', new DropPath({ p: dropPath }));
   }
 
@@ -30,11 +35,12 @@ class AttentionBlock extends Module {
   }
 }
 
-function createAttention(
+/** Makes the attention of one block after another; blocks of full attention share the places of their biases. */
+function attentionFactory(
   stage: VilLsStage,
   grid: Grid,
   config: VilLsConfig,
-): LongShortSpatialAttention | FullSpatialAttention {
+): () => LongShortSpatialAttention | FullSpatialAttention {
   const { modelDim, heads, globalTokens, positions, windowSize, projectionRank } = stage;
   const { scoreScale, queryKeyValueBiases, attentionDropout, dropout, mode } = config;
   const relative = positions === 'relative';
@@ -48,9 +54,11 @@ function createAttention(
     dropout,
     mode,
   };
-  return stage.attention === 'full'
-    ? new FullSpatialAttention({ ...common, biasGrid: relative ? grid : null })
-    : new LongShortSpatialAttention({ ...common, windowSize, projectionRank, relativeBias: relative });
+  if (stage.attention !== 'full')
+    return () =>
+      new LongShortSpatialAttention({ ...common, windowSize, projectionRank, relativeBias: relative });
+  const biasIndex = relative ? gridBiasIndex(grid) : null;
+  return () => new FullSpatialAttention({ ...common, biasGrid: relative ? grid : null }, biasIndex);
 }
 
 /** x + drop_path(mlp(norm(x))). */
@@ -89,8 +97,9 @@ class Stage extends Module {
   ) {
     super();
     this.embedding = this.child('0', new PatchEmbedding({ inChannels, stage, grid, config }));
+    const createAttention = attentionFactory(stage, grid, config);
     this.blocks = dropPaths.map((dropPath, i) => [
-      this.child(String(2 * i + 1), new AttentionBlock(stage, grid, config, dropPath)),
+      this.child(String(2 * i + 1), new AttentionBlock(stage.modelDim, createAttention(), dropPath)),
       this.child(String(2 * i + 2), new FeedForwardBlock(stage.modelDim, config, dropPath)),
     ]);
     this.attentions = this.blocks.map(([{ attn }]) => attn);
