@@ -12,7 +12,7 @@
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -239,7 +239,7 @@ function report(cases, all) {
     .join(' ')}`.trim();
   return `# Cost against resolution
 
-\`${command}\`, ${date}, ${cpus()[0].model.trim()} (${cpus().length} cores, ${threads} thread${threads === 1 ? '' : 's'}; Linux ${release()}), \
+\`${command}\`, ${date}, ${cpus()[0].model.trim()} (${cpus().length} cores, ${threads} thread${threads === 1 ? '' : 's'}; Linux), \
 libtorch ${libtorch}, Node ${process.version}, float32, load average at the end ${load.join(' ')}.
 
 One image a pass, random weights: the cost does not depend on them. Consistent mode, stages 3 and 4 have full attention as published in
