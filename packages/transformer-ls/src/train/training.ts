@@ -10,9 +10,10 @@ import {
 import type { PrepareProgress } from '../data/prepare.js';
 import { type JsonObject, writeJson } from '../run/json.js';
 import { CONFIG_NAME, createRun, type RunFolder, readRunConfig, resumeRun } from '../run/run-folder.js';
+import { buildParts } from './build-parts.js';
 import { loadInitialWeights } from './initial-weights.js';
 import { withOverrides } from './overrides.js';
-import { buildParts, type DataPlaces } from './parts.js';
+import type { DataPlaces } from './parts.js';
 import { RunSummary } from './summary.js';
 import { Trainer, type TrainingResult } from './trainer.js';
 import { restoreTrainer } from './training-state.js';
