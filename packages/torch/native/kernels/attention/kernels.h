@@ -1,0 +1,84 @@
+// What the loops of attention work on, and where to find them compiled for this processor.
+//
+// Shape letters: B batch, N heads, H head size, L tokens, C shared keys, S queries of a segment, Y keys that a segment sees.
+#pragma once
+
+#include <cstdint>
+
+namespace tls {
+
+// Rows of H contiguous numbers: that of token t of head n of sequence b is at data[b * batch + t * token + n * head].
+template <class T>
+struct Rows {
+  T* data = nullptr;
+  int64_t batch = 0, token = 0, head = 0;
+
+  T* at(int64_t b, int64_t t, int64_t n) const { return data + b * batch + t * token + n * head; }
+};
+
+// Weights that are kept, chosen by place alone, so that the backward pass finds the same ones. 0: all.
+struct Dropout {
+  double probability = 0;
+  uint64_t seed = 0;
+};
+
+// Tokens lie on a grid, row by row; a sequence is a grid of one row. The grid is cut into segments of window_rows by
+// window_columns; a segment's queries see the segment and `reach` rows and columns on each side of it.
+struct WindowShape {
+  int64_t batch, heads, head_size, shared;
+  int64_t rows, columns;
+  int64_t window_rows, window_columns;
+  int64_t reach_rows, reach_columns;
+  // false: queries see the shared keys alone.
+  bool has_window;
+};
+
+// Forward: query to log_sums are read or written. Backward: the gradients too, all but result_gradient added to.
+template <class T>
+struct WindowArguments {
+  WindowShape shape;
+  double scale;
+  Dropout dropout;
+  Rows<const T> query, key, value, shared_key, shared_value;
+  const T* bias;         // (N, S, Y) or null
+  const bool* visible;   // (B, L) or null: others are no keys, and their results are 0
+  Rows<T> result;
+  T* log_sums;           // (B, N, L)
+  Rows<const T> result_gradient;
+  Rows<T> query_gradient, key_gradient, value_gradient, shared_key_gradient, shared_value_gradient;
+  T* bias_gradient;      // (N, S, Y) or null
+};
+
+// Strips are what work is divided by: runs of segments of one head of one sequence that can be done one after another.
+template <class T>
+struct WindowKernels {
+  int64_t (*strips)(const WindowShape&);
+  // Strips between which another strip's keys end: two strips that far apart share none.
+  int64_t (*apart)(const WindowShape&);
+  // Numbers of scratch memory.
+  int64_t (*scratch)(const WindowShape&, bool backward);
+  void (*forward)(const WindowArguments<T>&, int64_t b, int64_t n, int64_t first_strip, int64_t end_strip, T* scratch);
+  void (*backward)(const WindowArguments<T>&, int64_t b, int64_t n, int64_t first_strip, int64_t end_strip, T* scratch);
+};
+
+template <class T>
+struct AttentionKernels {
+  WindowKernels<T> window;
+};
+
+struct InstructionSet {
+  const char* name;
+  AttentionKernels<float> float32;
+  AttentionKernels<double> float64;
+};
+
+InstructionSet portable_instructions();
+#if defined(__x86_64__)
+InstructionSet avx2_instructions();
+InstructionSet avx512_instructions();
+#endif
+
+// The widest that this processor has, or the one that the environment variable TLS_INSTRUCTIONS names.
+const InstructionSet& instructions();
+
+}  // namespace tls

@@ -1,0 +1,93 @@
+// Products of small matrices that lie in the nearest caches, as attention needs them tile by tile.
+#pragma once
+
+#include "vectors.h"
+
+namespace tls {
+namespace {
+
+// How many registers hold sums: what is left of 32 or 16 after a row of b and an element of a.
+#if defined(__AVX512F__)
+constexpr int kSums = 24, kWidest = 4, kTallest = 12;
+#else
+constexpr int kSums = 12, kWidest = 2, kTallest = 6;
+#endif
+
+constexpr int tallest(int vectors) { return kSums / vectors < kTallest ? kSums / vectors : kTallest; }
+
+template <class T, int Rows, int Vectors, bool Add>
+TLS_INLINE void register_block(int64_t depth, const T* a, int64_t a_row, int64_t a_column, const T* b, int64_t b_row, T* c,
+                               int64_t c_row) {
+  constexpr int lanes = kLanes<T>;
+  Vector<T> sums[Rows][Vectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < Vectors; ++j) sums[i][j] = Add ? load(c + i * c_row + j * lanes) : Vector<T>{};
+  for (int64_t p = 0; p < depth; ++p) {
+    Vector<T> row[Vectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < Vectors; ++j) row[j] = load(b + p * b_row + j * lanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      const Vector<T> one = splat(a[i * a_row + p * a_column]);
+#pragma GCC unroll 4
+      for (int j = 0; j < Vectors; ++j) sums[i][j] += one * row[j];
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < Vectors; ++j) store(c + i * c_row + j * lanes, sums[i][j]);
+}
+
+template <class T, int Vectors, bool Add, int Rows = tallest(Vectors)>
+TLS_INLINE void last_rows(int64_t rows, int64_t depth, const T* a, int64_t a_row, int64_t a_column, const T* b,
+                          int64_t b_row, T* c, int64_t c_row) {
+  if constexpr (Rows > 0) {
+    if (rows == Rows) return register_block<T, Rows, Vectors, Add>(depth, a, a_row, a_column, b, b_row, c, c_row);
+    last_rows<T, Vectors, Add, Rows - 1>(rows, depth, a, a_row, a_column, b, b_row, c, c_row);
+  }
+}
+
+template <class T, int Vectors, bool Add>
+void panel(int64_t rows, int64_t depth, const T* a, int64_t a_row, int64_t a_column, const T* b, int64_t b_row, T* c,
+           int64_t c_row) {
+  constexpr int step = tallest(Vectors);
+  int64_t i = 0;
+  for (; i + step <= rows; i += step)
+    register_block<T, step, Vectors, Add>(depth, a + i * a_row, a_row, a_column, b, b_row, c + i * c_row, c_row);
+  if (i < rows)
+    last_rows<T, Vectors, Add>(rows - i, depth, a + i * a_row, a_row, a_column, b, b_row, c + i * c_row, c_row);
+}
+
+// A matrix in memory: element (i, j) is at data[i * row + j * column].
+template <class T>
+struct Matrix {
+  const T* data;
+  int64_t row;
+  int64_t column = 1;
+};
+
+// c (rows, columns) = a (rows, depth) b (depth, columns), or with Add what c holds and that. Rows of b and c are contiguous;
+// columns is a whole number of vectors.
+template <bool Add, class T>
+void product(int64_t rows, int64_t columns, int64_t depth, Matrix<T> a, const T* b, int64_t b_row, T* c, int64_t c_row) {
+  constexpr int lanes = kLanes<T>;
+  int64_t j = 0;
+  for (; j + kWidest * lanes <= columns; j += kWidest * lanes)
+    panel<T, kWidest, Add>(rows, depth, a.data, a.row, a.column, b + j, b_row, c + j, c_row);
+  if constexpr (kWidest > 2) {
+    if (j + 3 * lanes <= columns) {
+      panel<T, 3, Add>(rows, depth, a.data, a.row, a.column, b + j, b_row, c + j, c_row);
+      j += 3 * lanes;
+    } else if (j + 2 * lanes <= columns) {
+      panel<T, 2, Add>(rows, depth, a.data, a.row, a.column, b + j, b_row, c + j, c_row);
+      j += 2 * lanes;
+    }
+  }
+  if (j < columns) panel<T, 1, Add>(rows, depth, a.data, a.row, a.column, b + j, b_row, c + j, c_row);
+}
+
+}  // namespace
+}  // namespace tls

@@ -1,0 +1,107 @@
+// Rows of numbers: copied side by side, transposed, added, and made weights of.
+#pragma once
+
+#include <limits>
+#include <utility>
+
+#include "vectors.h"
+
+namespace tls {
+namespace {
+
+template <class T>
+constexpr T kHidden = -std::numeric_limits<T>::infinity();
+
+template <class T>
+TLS_INLINE void fill(T* to, int64_t count, T value) {
+  for (int64_t i = 0; i < count; ++i) to[i] = value;
+}
+
+template <class T>
+TLS_INLINE void copy_scaled(T* to, const T* from, int64_t count, T factor) {
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i] * factor;
+}
+
+template <class T>
+TLS_INLINE void add_scaled(T* to, const T* from, int64_t count, T factor) {
+  for (int64_t i = 0; i < count; ++i) to[i] += from[i] * factor;
+}
+
+// Exchanges the halves of each block of 2 * Step rows and columns that lie off its diagonal: done for every power of two, this
+// transposes. `a` and `b` are rows Step apart.
+template <int Step, class V, int... Lane>
+TLS_INLINE void exchange(V& a, V& b, std::integer_sequence<int, Lane...>) {
+  constexpr int lanes = sizeof...(Lane);
+  const V first = __builtin_shufflevector(a, b, ((Lane & Step) == 0 ? Lane : lanes + Lane - Step)...);
+  b = __builtin_shufflevector(a, b, ((Lane & Step) == 0 ? Lane + Step : lanes + Lane)...);
+  a = first;
+}
+
+template <class T, int Step = kLanes<T> / 2>
+TLS_INLINE void transpose_square(Vector<T>* rows) {
+  if constexpr (Step > 0) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<T>; ++i)
+      if ((i & Step) == 0) exchange<Step>(rows[i], rows[i + Step], std::make_integer_sequence<int, kLanes<T>>{});
+    transpose_square<T, Step / 2>(rows);
+  }
+}
+
+// to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns. Rows of `from` may be read, and columns of `to` written,
+// up to a whole number of vectors; what lies beyond `rows` is of no meaning.
+template <class T>
+void transpose(T* to, int64_t to_row, const T* from, int64_t from_row, int64_t rows, int64_t columns) {
+  constexpr int lanes = kLanes<T>;
+  for (int64_t j = 0; j < columns; j += lanes)
+    for (int64_t i = 0; i < rows; i += lanes) {
+      const int64_t high = rows - i < lanes ? rows - i : lanes, wide = columns - j < lanes ? columns - j : lanes;
+      Vector<T> square[lanes];
+      for (int64_t r = 0; r < lanes; ++r) square[r] = r < high ? load(from + (i + r) * from_row + j) : Vector<T>{};
+      transpose_square<T>(square);
+      for (int64_t c = 0; c < wide; ++c) store(to + (j + c) * to_row + i, square[c]);
+    }
+}
+
+// Scores become weights that are still to be divided by their sum. `count` is a whole number of vectors.
+template <class T>
+struct RowSum {
+  T largest;
+  T sum;
+};
+
+template <class T>
+TLS_INLINE RowSum<T> exponentials(T* scores, int64_t count) {
+  constexpr int lanes = kLanes<T>;
+  Vector<T> most = load(scores);
+  for (int64_t i = lanes; i < count; i += lanes) most = larger(most, load(scores + i));
+  const T largest = largest_of<T>(most);
+  Vector<T> sum{};
+  // Where nothing is seen, every weight is to be 0, and -infinity less itself is no number.
+  const T base = largest == kHidden<T> ? T{0} : largest;
+  for (int64_t i = 0; i < count; i += lanes) {
+    const Vector<T> weight = exponential(load(scores + i) - base);
+    store(scores + i, weight);
+    sum += weight;
+  }
+  return {base, sum_of<T>(sum)};
+}
+
+// Scores become weights, given the logarithm of the sum of their exponentials.
+template <class T>
+TLS_INLINE void weights_again(T* scores, int64_t count, T log_sum) {
+  constexpr int lanes = kLanes<T>;
+  for (int64_t i = 0; i < count; i += lanes) store(scores + i, exponential(load(scores + i) - log_sum));
+}
+
+// The gradient of softmax, in place of the gradient of its weights: weight * (gradient - the mean of gradients by weight).
+template <class T>
+TLS_INLINE void softmax_backward(T* gradients, const T* weights, int64_t count) {
+  constexpr int lanes = kLanes<T>;
+  Vector<T> sum{};
+  for (int64_t i = 0; i < count; i += lanes) sum += load(gradients + i) * load(weights + i);
+  const T mean = sum_of<T>(sum);
+  for (int64_t i = 0; i < count; i += lanes) store(gradients + i, load(weights + i) * (load(gradients + i) - mean));
+}
+
+}  // namespace
+}  // namespace tls

@@ -1,0 +1,303 @@
+// tls::window_attention: attention of segments to their surroundings and to shared keys, forward and backward. CPU, float32 and
+// float64. `src/attention/` of transformer-ls composes the same of plain operators, which is what this answers to.
+//
+// Shape letters: B batch, L tokens = rows * columns, N heads, H head size, C shared keys, S = queries of a segment, Y = keys that a
+// segment sees.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <memory>
+#include <tuple>
+
+#include "kernels.h"
+#include "tensors.h"
+
+namespace tls {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Enough for the threads of most machines to be busy to the end, and the same on all of them, so that sums have one order.
+constexpr int64_t kWorkItems = 16;
+
+struct Geometry {
+  at::IntArrayRef grid, window, reach;
+};
+
+WindowShape checked_shape(const Tensor& query, const Tensor& key, const Tensor& value, const OptionalTensor& shared_key,
+                          const OptionalTensor& shared_value, const OptionalTensor& bias, const OptionalTensor& visible,
+                          const Geometry& geometry, double dropout) {
+  TORCH_CHECK(query.dim() == 4, "window_attention: expected a query (B, L, N, H), received ", query.sizes());
+  for (const auto* numbers : {&geometry.grid, &geometry.window, &geometry.reach})
+    TORCH_CHECK(numbers->size() == 2 && (*numbers)[0] >= 0 && (*numbers)[1] >= 0,
+                "window_attention: expected grid, window and reach of two numbers from 0, received ", *numbers);
+  const bool windowed = geometry.window[0] > 0 && geometry.window[1] > 0;
+  WindowShape shape{query.size(0),      query.size(2),      query.size(3),      shared_key ? shared_key->size(1) : 0,
+                    geometry.grid[0],   geometry.grid[1],   geometry.window[0], geometry.window[1],
+                    geometry.reach[0],  geometry.reach[1],  windowed};
+  TORCH_CHECK(shape.rows * shape.columns == query.size(1), "window_attention: expected a grid of ", query.size(1),
+              " tokens, received ", geometry.grid);
+  TORCH_CHECK(windowed || shared_key, "window_attention: expected a window or shared keys, received neither");
+  TORCH_CHECK(dropout >= 0 && dropout < 1, "window_attention: expected a dropout probability from 0 to 1, received ", dropout);
+  TORCH_CHECK(shared_key.has_value() == shared_value.has_value(),
+              "window_attention: expected shared keys and shared values together, received one of them");
+  check_like("key", key, query, query.sizes());
+  check_like("value", value, query, query.sizes());
+  const std::vector<int64_t> shared{shape.batch, shape.shared, shape.heads, shape.head_size};
+  if (shared_key) check_like("shared_key", *shared_key, query, shared);
+  if (shared_value) check_like("shared_value", *shared_value, query, shared);
+  const int64_t S = shape.window_rows * shape.window_columns;
+  const int64_t Y = (shape.window_rows + 2 * shape.reach_rows) * (shape.window_columns + 2 * shape.reach_columns);
+  if (bias) check_like("bias", *bias, query, {shape.heads, S, Y});
+  if (visible) {
+    TORCH_CHECK(visible->scalar_type() == at::kBool && visible->sizes() == at::IntArrayRef({shape.batch, query.size(1)}),
+                "window_attention: expected visible (B, L) of booleans, received ", visible->scalar_type(), " ",
+                visible->sizes());
+  }
+  return shape;
+}
+
+template <class T>
+WindowArguments<T> arguments_of(const WindowShape& shape, double scale, Dropout dropout, const Tensor& query,
+                                const Tensor& key, const Tensor& value, const Tensor& shared_key, const Tensor& shared_value,
+                                const Tensor& bias, const Tensor& visible, const Tensor& log_sums) {
+  WindowArguments<T> a{};
+  a.shape = shape;
+  a.scale = scale;
+  a.dropout = dropout;
+  a.query = rows_of<const T>(query);
+  a.key = rows_of<const T>(key);
+  a.value = rows_of<const T>(value);
+  a.shared_key = rows_of<const T>(shared_key);
+  a.shared_value = rows_of<const T>(shared_value);
+  a.bias = bias.defined() ? bias.data_ptr<T>() : nullptr;
+  a.visible = visible.defined() ? visible.data_ptr<bool>() : nullptr;
+  a.log_sums = log_sums.data_ptr<T>();
+  return a;
+}
+
+// The strips of one part of `parts`.
+std::pair<int64_t, int64_t> strips_of(int64_t part, int64_t parts, int64_t strips) {
+  return {strips * part / parts, strips * (part + 1) / parts};
+}
+
+template <class T>
+const WindowKernels<T>& kernels();
+template <>
+const WindowKernels<float>& kernels<float>() {
+  return instructions().float32.window;
+}
+template <>
+const WindowKernels<double>& kernels<double>() {
+  return instructions().float64.window;
+}
+
+template <class T>
+void run_forward(const WindowArguments<T>& arguments) {
+  const auto& shape = arguments.shape;
+  const auto& kernel = kernels<T>();
+  const int64_t heads = shape.batch * shape.heads, strips = kernel.strips(shape);
+  const int64_t parts = std::min(strips, (kWorkItems + heads - 1) / heads);
+  at::parallel_for(0, heads * parts, 1, [&](int64_t begin, int64_t end) {
+    ScratchMemory<T> scratch(kernel.scratch(shape, false));
+    for (int64_t item = begin; item < end; ++item) {
+      const auto [first, last] = strips_of(item % parts, parts, strips);
+      kernel.forward(arguments, item / parts / shape.heads, item / parts % shape.heads, first, last, scratch.data());
+    }
+  });
+}
+
+std::tuple<Tensor, Tensor> forward_cpu(const Tensor& query, const Tensor& key, const Tensor& value,
+                                       const OptionalTensor& shared_key, const OptionalTensor& shared_value,
+                                       const OptionalTensor& bias, const OptionalTensor& visible, at::IntArrayRef grid,
+                                       at::IntArrayRef window, at::IntArrayRef reach, double scale, double dropout,
+                                       int64_t seed) {
+  const WindowShape shape =
+      checked_shape(query, key, value, shared_key, shared_value, bias, visible, {grid, window, reach}, dropout);
+  Tensor result = at::zeros(query.sizes(), query.options());
+  Tensor log_sums = at::zeros({shape.batch, shape.heads, query.size(1)}, query.options());
+  if (result.numel() == 0) return {result, log_sums};
+  const Tensor q = with_rows(query), k = with_rows(key), v = with_rows(value), sk = with_rows(shared_key),
+               sv = with_rows(shared_value), bs = whole(bias), vis = whole(visible);
+  AT_DISPATCH_FLOATING_TYPES(query.scalar_type(), "window_attention", [&] {
+    auto a = arguments_of<scalar_t>(shape, scale, {dropout, static_cast<uint64_t>(seed)}, q, k, v, sk, sv, bs, vis, log_sums);
+    a.result = rows_of<scalar_t>(result);
+    run_forward(a);
+  });
+  return {result, log_sums};
+}
+
+// What several items add to, each in its own copy, so that no two threads meet and the sum has one order.
+template <class T>
+struct Partial {
+  Tensor copies;  // (copies, ...)
+  T* at(int64_t copy) const { return copies.defined() ? copies.data_ptr<T>() + copy * copies.stride(0) : nullptr; }
+};
+
+template <class T>
+Partial<T> partial_like(const Tensor& whole, int64_t copies) {
+  if (!whole.defined()) return {};
+  std::vector<int64_t> sizes{copies};
+  sizes.insert(sizes.end(), whole.sizes().begin(), whole.sizes().end());
+  return {at::zeros(sizes, whole.options())};
+}
+
+Tensor sum_of_copies(const Tensor& copies) {
+  if (!copies.defined()) return {};
+  return copies.size(0) == 1 ? copies.select(0, 0) : copies.sum(0);
+}
+
+// Sequences that share a copy of the biases' gradient, and strips that are done one after another.
+struct Division {
+  int64_t groups, parts;
+};
+
+template <class T>
+Division division_of(const WindowShape& shape, bool biased) {
+  const auto& kernel = kernels<T>();
+  const int64_t strips = kernel.strips(shape), apart = std::max<int64_t>(1, kernel.apart(shape));
+  const int64_t groups = biased ? std::min<int64_t>(shape.batch, 4) : shape.batch;
+  const int64_t wanted = (kWorkItems + groups * shape.heads - 1) / (groups * shape.heads);
+  return {groups, std::max<int64_t>(1, std::min(strips / apart, wanted))};
+}
+
+// Neighbouring parts share keys, so every second part is done first, and then the others.
+template <class T>
+void run_backward(WindowArguments<T> arguments, const Division& division, const Partial<T>& shared_key,
+                  const Partial<T>& shared_value, const Partial<T>& bias) {
+  const auto& shape = arguments.shape;
+  const auto& kernel = kernels<T>();
+  const int64_t strips = kernel.strips(shape), parts = division.parts, groups = division.groups;
+  for (int64_t turn = 0; turn < (parts > 1 ? 2 : 1); ++turn) {
+    const int64_t own = (parts - turn + 1) / 2;
+    at::parallel_for(0, groups * shape.heads * own, 1, [&](int64_t begin, int64_t end) {
+      ScratchMemory<T> scratch(kernel.scratch(shape, true));
+      for (int64_t item = begin; item < end; ++item) {
+        const int64_t part = item % own * 2 + turn, n = item / own % shape.heads, group = item / own / shape.heads;
+        WindowArguments<T> a = arguments;
+        a.shared_key_gradient.data = shared_key.at(part);
+        a.shared_value_gradient.data = shared_value.at(part);
+        a.bias_gradient = bias.at(group * parts + part);
+        const auto [first, last] = strips_of(part, parts, strips);
+        const auto [first_b, last_b] = strips_of(group, groups, shape.batch);
+        for (int64_t b = first_b; b < last_b; ++b) kernel.backward(a, b, n, first, last, scratch.data());
+      }
+    });
+  }
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward_cpu(
+    const Tensor& gradient, const Tensor& log_sums, const Tensor& query, const Tensor& key, const Tensor& value,
+    const OptionalTensor& shared_key, const OptionalTensor& shared_value, const OptionalTensor& bias,
+    const OptionalTensor& visible, at::IntArrayRef grid, at::IntArrayRef window, at::IntArrayRef reach, double scale,
+    double dropout, int64_t seed) {
+  const WindowShape shape =
+      checked_shape(query, key, value, shared_key, shared_value, bias, visible, {grid, window, reach}, dropout);
+  check_like("gradient", gradient, query, query.sizes());
+  check_like("log_sums", log_sums, query, {shape.batch, shape.heads, query.size(1)});
+  Tensor dq = at::zeros(query.sizes(), query.options()), dk = at::zeros(query.sizes(), query.options()),
+         dv = at::zeros(query.sizes(), query.options());
+  const Tensor q = with_rows(query), k = with_rows(key), v = with_rows(value), sk = with_rows(shared_key),
+               sv = with_rows(shared_value), bs = whole(bias), vis = whole(visible), g = with_rows(gradient),
+               sums = log_sums.contiguous();
+  Tensor dsk = zeros_like_or_none(shared_key), dsv = zeros_like_or_none(shared_value), dbias = zeros_like_or_none(bias);
+  if (query.numel() == 0) return {dq, dk, dv, dsk, dsv, dbias};
+  AT_DISPATCH_FLOATING_TYPES(query.scalar_type(), "window_attention", [&] {
+    auto a = arguments_of<scalar_t>(shape, scale, {dropout, static_cast<uint64_t>(seed)}, q, k, v, sk, sv, bs, vis, sums);
+    a.result_gradient = rows_of<const scalar_t>(g);
+    a.query_gradient = rows_of<scalar_t>(dq);
+    a.key_gradient = rows_of<scalar_t>(dk);
+    a.value_gradient = rows_of<scalar_t>(dv);
+    a.shared_key_gradient = rows_of<scalar_t>(dsk);
+    a.shared_value_gradient = rows_of<scalar_t>(dsv);
+    const Division division = division_of<scalar_t>(shape, bs.defined());
+    const auto dsks = partial_like<scalar_t>(dsk, division.parts), dsvs = partial_like<scalar_t>(dsv, division.parts);
+    const auto dbiases = partial_like<scalar_t>(dbias, division.parts * division.groups);
+    run_backward(a, division, dsks, dsvs, dbiases);
+    dsk = sum_of_copies(dsks.copies);
+    dsv = sum_of_copies(dsvs.copies);
+    dbias = sum_of_copies(dbiases.copies);
+  });
+  return {dq, dk, dv, dsk, dsv, dbias};
+}
+
+// ---- the operator with its gradient ------------------------------------------------------------------------------------------
+
+using Forward = std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const OptionalTensor&,
+                                           const OptionalTensor&, const OptionalTensor&, const OptionalTensor&,
+                                           at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, double, double, int64_t);
+using Backward = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>(
+    const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const OptionalTensor&, const OptionalTensor&,
+    const OptionalTensor&, const OptionalTensor&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, double, double, int64_t);
+
+class WindowAttention : public torch::autograd::Function<WindowAttention> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& query, const Tensor& key, const Tensor& value,
+                        const OptionalTensor& shared_key, const OptionalTensor& shared_value, const OptionalTensor& bias,
+                        const OptionalTensor& visible, at::IntArrayRef grid, at::IntArrayRef window, at::IntArrayRef reach,
+                        double scale, double dropout, int64_t seed) {
+    static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("tls::window_attention_forward", "").typed<Forward>();
+    at::AutoDispatchBelowADInplaceOrView below;
+    auto [result, log_sums] = op.call(query, key, value, shared_key, shared_value, bias, visible, grid, window, reach, scale,
+                                      dropout, seed);
+    context->save_for_backward({query, key, value, or_none(shared_key), or_none(shared_value), or_none(bias),
+                                or_none(visible), log_sums});
+    context->saved_data["grid"] = grid;
+    context->saved_data["window"] = window;
+    context->saved_data["reach"] = reach;
+    context->saved_data["scale"] = scale;
+    context->saved_data["dropout"] = dropout;
+    context->saved_data["seed"] = seed;
+    return result;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    static const auto op =
+        c10::Dispatcher::singleton().findSchemaOrThrow("tls::window_attention_backward", "").typed<Backward>();
+    const auto saved = context->get_saved_variables();
+    const auto numbers = [&](const char* name) { return context->saved_data[name].toIntVector(); };
+    const auto grid = numbers("grid"), window = numbers("window"), reach = numbers("reach");
+    auto [dq, dk, dv, dsk, dsv, dbias] =
+        op.call(gradients[0], saved[7], saved[0], saved[1], saved[2], optional_of(saved[3]), optional_of(saved[4]),
+                optional_of(saved[5]), optional_of(saved[6]), grid, window, reach, context->saved_data["scale"].toDouble(),
+                context->saved_data["dropout"].toDouble(), context->saved_data["seed"].toInt());
+    return {dq, dk, dv, dsk, dsv, dbias, {}, {}, {}, {}, {}, {}, {}};
+  }
+};
+
+Tensor window_attention(const Tensor& query, const Tensor& key, const Tensor& value, const OptionalTensor& shared_key,
+                        const OptionalTensor& shared_value, const OptionalTensor& bias, const OptionalTensor& visible,
+                        at::IntArrayRef grid, at::IntArrayRef window, at::IntArrayRef reach, double scale, double dropout,
+                        int64_t seed) {
+  return WindowAttention::apply(query, key, value, shared_key, shared_value, bias, visible, grid, window, reach, scale,
+                                dropout, seed);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(tls, library) {
+  library.def(
+      "window_attention(Tensor query, Tensor key, Tensor value, Tensor? shared_key, Tensor? shared_value, Tensor? bias, "
+      "Tensor? visible, int[] grid, int[] window, int[] reach, float scale, float dropout, int seed) -> Tensor",
+      window_attention);
+  library.def(
+      "window_attention_forward(Tensor query, Tensor key, Tensor value, Tensor? shared_key, Tensor? shared_value, Tensor? bias, "
+      "Tensor? visible, int[] grid, int[] window, int[] reach, float scale, float dropout, int seed) -> (Tensor result, Tensor "
+      "log_sums)");
+  library.def(
+      "window_attention_backward(Tensor gradient, Tensor log_sums, Tensor query, Tensor key, Tensor value, Tensor? shared_key, "
+      "Tensor? shared_value, Tensor? bias, Tensor? visible, int[] grid, int[] window, int[] reach, float scale, float dropout, "
+      "int seed) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(tls, CPU, library) {
+  library.impl("window_attention_forward", forward_cpu);
+  library.impl("window_attention_backward", backward_cpu);
+}
+
+}  // namespace tls
