@@ -1,5 +1,5 @@
 /**
- * Bidirectional long-short attention, composed from plain operators (spec 2.2): a segment's queries see the segment and E
+ * Bidirectional long-short attention (spec 2.2), fused or composed of plain operators: a segment's queries see the segment and E
  * tokens on either side of it, and R vectors per head that the whole sequence is compressed to, under one softmax.
  *
  * Shape letters: B batch, L length, D width, N heads, H = D/N, R rank, W window, E reach beyond a segment, G segments,
@@ -17,6 +17,7 @@ import {
   operator,
   type Tensor,
 } from '@transformer-ls/torch';
+import { asHeads, fusedFor, poolTokens, weightDropout, windowAttention } from './fused.js';
 import { mergeHeads, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import type { ObservableAttention, WeightsObserver } from './observed-weights.js';
@@ -79,6 +80,12 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
 
   /** See `SequenceAttention`. With neither window nor compressed keys a class token is needed. */
   forward(x: Tensor, mask: Tensor | null, classToken: Tensor | null = null): Tensor {
+    return this.observer === null && fusedFor(x)
+      ? this.fused(x, mask, classToken)
+      : this.composed(x, mask, classToken);
+  }
+
+  private composed(x: Tensor, mask: Tensor | null, classToken: Tensor | null): Tensor {
     const tiling = this.segments(x.size(1));
     const padding = mask === null ? null : mask.logicalNot(); // (B, L)
     const query = this.query(x); // (N, B, L, H)
@@ -96,6 +103,58 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     this.observe(weights, projection, ofClass, tiling);
     if (first === null || ofClass === null) return this.W_o.forward(mergeHeads(convolved));
     return this.W_o.forward(mergeHeads(cat([classResult(first, tokens, ofClass), convolved], 2)));
+  }
+
+  /** The same by operators that keep no scores. */
+  private fused(x: Tensor, mask: Tensor | null, classToken: Tensor | null): Tensor {
+    const { heads: N, attentionDropout } = this.config;
+    const L = x.size(1);
+    const tiling = this.segments(L);
+    const visible = mask === null ? null : mask.to('bool');
+    const keys = this.dual_ln_l.forward(this.W_k.forward(x)); // (B, L, D)
+    const values = this.dual_ln_l.forward(this.W_v.forward(x));
+    const first = classToken === null ? null : this.classParts(classToken);
+    const result = windowAttention({
+      query: asHeads(this.W_q.forward(x), N),
+      keys: asHeads(keys, N),
+      values: asHeads(values, N),
+      shared: this.fusedShared(x, keys, values, visible, first),
+      bias: null,
+      visible,
+      grid: [1, L],
+      window: tiling === null ? [0, 0] : [1, tiling.tile],
+      reach: [0, tiling === null ? 0 : (tiling.window - 1) / 2],
+      scale: this.scale(),
+      dropout: weightDropout(attentionDropout, this.training),
+    }).flatten(2); // (B, L, D)
+    if (first === null && this.conv === null) return this.W_o.forward(result);
+    const padding = visible === null ? null : visible.logicalNot();
+    const tokens = splitHeads(result, N);
+    const convolved = this.conv === null ? tokens : tokens.add(this.convolve(this.conv, values, padding));
+    if (first === null) return this.W_o.forward(mergeHeads(convolved));
+    const ofClass = classResult(first, tokens, classWeights(first, tokens, padding));
+    return this.W_o.forward(mergeHeads(cat([ofClass, convolved], 2)));
+  }
+
+  /** Normalised compressed keys and values (B, C, N, H), the class token's first; null where there are none. */
+  private fusedShared(
+    x: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    visible: Tensor | null,
+    first: ClassParts | null,
+  ): { keys: Tensor; values: Tensor } | null {
+    const { heads: N } = this.config;
+    if (this.dconv_fc === null && first === null) return null;
+    const pooled =
+      this.dconv_fc === null
+        ? null
+        : poolTokens(asHeads(this.dconv_fc.forward(x), N), asHeads(keys, N), asHeads(values, N), visible);
+    const finish = (own: Tensor | undefined, slots: Tensor | undefined) => {
+      const all = [...(own === undefined ? [] : [own]), ...(slots === undefined ? [] : [slots.flatten(2)])];
+      return asHeads(this.dual_ln_s.forward(all.length === 1 ? all[0]! : cat(all, 1)), N);
+    };
+    return { keys: finish(first?.key, pooled?.keys), values: finish(first?.value, pooled?.values) };
   }
 
   /** Tells the observer, where there is one. */
@@ -121,9 +180,12 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     return segmentTiling(L, W, Math.max(1, Math.floor(W / 2)));
   }
 
+  private scale(): number {
+    return 1 / Math.sqrt(this.config.modelDim / this.config.heads);
+  }
+
   private query(x: Tensor): Tensor {
-    const { modelDim, heads } = this.config;
-    return splitHeads(this.W_q.forward(x), heads).mul(1 / Math.sqrt(modelDim / heads));
+    return splitHeads(this.W_q.forward(x), this.config.heads).mul(this.scale());
   }
 
   /** The class token's own query, key and value, (N, B, 1, H) each: they skip `dual_ln_l` (quirk 4). */

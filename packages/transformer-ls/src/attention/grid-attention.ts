@@ -1,5 +1,5 @@
 /**
- * Long-short attention on a grid, composed from plain operators (spec 4.1): a segment's queries see a square of keys around the
+ * Long-short attention on a grid (spec 4.1), fused or composed of plain operators: a segment's queries see a square of keys around the
  * segment, R vectors per head that the whole grid is compressed to, and C global tokens, under one softmax.
  *
  * Shape letters: B batch, D width, N heads, H = D/N, T tokens of the grid, C global tokens, R rank, W window, G segments,
@@ -17,6 +17,7 @@ import {
   type Tensor,
   zeros,
 } from '@transformer-ls/torch';
+import { asHeads, fusedFor, poolTokens, weightDropout, windowAttention } from './fused.js';
 import { mergeRows, splitRows } from './grid-heads.js';
 import {
   type Grid,
@@ -106,12 +107,12 @@ export abstract class GridAttention extends Module {
   }
 
   /**
-   * What attention works on, of projected queries, keys and values (B, C + T, D) with the global tokens first: queries scaled, keys and
-   * values normalised. To be called in a scope of its own, which frees what it is made from.
+   * What attention works on, of projected queries, keys and values (B, C + T, D) with the global tokens first: keys and values
+   * normalised. To be called in a scope of its own, which frees what it is made from.
    */
   protected prepared(query: Tensor, key: Tensor, value: Tensor): PreparedTokens {
     return {
-      query: query.mul(this.scale()),
+      query,
       keys: this.dual_ln_full.forward(key),
       values: this.dual_ln_full.forward(value),
     };
@@ -122,10 +123,23 @@ export abstract class GridAttention extends Module {
    * @returns (B, C + T, D)
    * @throws ArgumentError where the grid is none of this mode
    */
-  protected attend({ query, keys, values }: PreparedTokens, input: Tensor, grid: Grid): Tensor {
-    const { heads: N, globalTokens: C, windowSize: W } = this.config;
-    this.checkGrid(grid, query);
+  protected attend(tokens: PreparedTokens, input: Tensor, grid: Grid): Tensor {
+    const { windowSize: W } = this.config;
+    this.checkGrid(grid, input);
     const tiling = W === 0 ? null : gridTiling(grid, W);
+    return this.observer === null && fusedFor(tokens.query)
+      ? this.fused(tokens, input, grid, tiling)
+      : this.composed(tokens, input, grid, tiling);
+  }
+
+  private composed(
+    { query: unscaled, keys, values }: PreparedTokens,
+    input: Tensor,
+    grid: Grid,
+    tiling: GridTiling | null,
+  ): Tensor {
+    const { heads: N, globalTokens: C } = this.config;
+    const query = unscaled.mul(this.scale());
     const projection = scope(() => this.projection(onGrid(input, C)));
     const shared = scope(() => this.sharedKeys(projection, keys, values));
     const weights = scope(() => this.weights(onGrid(query, C), shared, onGrid(keys, C), tiling));
@@ -140,9 +154,58 @@ export abstract class GridAttention extends Module {
     });
     const result = tiling === null ? mergeRows(tokens.squeeze(2)) : untileGrid(tokens, tiling); // (B, T, D)
     if (global === null) return result;
-    const own = splitRows(values.narrow(1, 0, C), N); // (B, N, C, H)
-    const first = global.toGlobal.matmul(own).add(global.toTokens.matmul(tokens.flatten(2, 3)));
-    return cat([mergeRows(first), result], 1);
+    return cat([globalResult(global, splitRows(values.narrow(1, 0, C), N), tokens), result], 1);
+  }
+
+  /** The same by operators that keep no scores. */
+  private fused(
+    { query, keys, values }: PreparedTokens,
+    input: Tensor,
+    grid: Grid,
+    tiling: GridTiling | null,
+  ): Tensor {
+    const { heads: N, globalTokens: C, windowSize: W, attentionDropout } = this.config;
+    const ofGrid = (all: Tensor) => asHeads(onGrid(all, C), N);
+    const result = scope(() =>
+      windowAttention({
+        query: ofGrid(query),
+        keys: ofGrid(keys),
+        values: ofGrid(values),
+        shared: this.fusedShared(input, keys, values),
+        bias: tiling === null ? null : this.biasOfAll(tiling, query),
+        visible: null,
+        grid: [grid.rows, grid.columns],
+        window: [W, W],
+        reach: [tiling?.reach ?? 0, tiling?.reach ?? 0],
+        scale: this.scale(),
+        dropout: weightDropout(attentionDropout, this.training),
+      }).flatten(2),
+    ); // (B, T, D)
+    if (C === 0) return result;
+    const first = scope(() => {
+      const tokens = splitRows(result, N).unsqueeze(2); // as one segment
+      const weights = this.globalWeights(query.narrow(1, 0, C).mul(this.scale()), keys, tokens, null);
+      return globalResult(weights, splitRows(values.narrow(1, 0, C), N), tokens);
+    });
+    return cat([first, result], 1);
+  }
+
+  /** (B, R + C, N, H) each: the slots, normalised once more, then the global tokens; null where there are neither. */
+  private fusedShared(input: Tensor, keys: Tensor, values: Tensor): SharedKeys | null {
+    const { heads: N, globalTokens: C } = this.config;
+    const logits = this.to_dynamic_projection?.forward(onGrid(input, C));
+    if (logits === undefined && C === 0) return null;
+    const onlyGrid = (all: Tensor) => asHeads(onGrid(all, C), N);
+    const pooled =
+      logits === undefined ? null : poolTokens(asHeads(logits, N), onlyGrid(keys), onlyGrid(values), null);
+    const finish = (all: Tensor, slots: Tensor | undefined) => {
+      const parts = [
+        ...(slots === undefined ? [] : [this.dual_ln_dp.forward(slots.flatten(2))]),
+        ...(C === 0 ? [] : [all.narrow(1, 0, C)]),
+      ];
+      return asHeads(parts.length === 1 ? parts[0]! : cat(parts, 1), N);
+    };
+    return { keys: finish(keys, pooled?.keys), values: finish(values, pooled?.values) };
   }
 
   private scale(): number {
@@ -216,9 +279,19 @@ export abstract class GridAttention extends Module {
   /** What is added to window scores: the bias by displacement, and -infinity off the grid. (N or 1, G, S or 1, Y). */
   private windowBias(tiling: GridTiling, like: Tensor): Tensor {
     const outside = offGridScores(tiling, like);
+    return this.relativeBias(like)?.unsqueeze(1).add(outside) ?? outside;
+  }
+
+  /** As it is, or spread over all keys: a published window of 1 has a single entry (quirk 15). (N, S, Y). */
+  private biasOfAll({ window, reach }: GridTiling, like: Tensor): Tensor | null {
+    return this.relativeBias(like)?.expand([-1, window ** 2, (window + 2 * reach) ** 2]) ?? null;
+  }
+
+  /** The bias by displacement, (N, S, Y); null: none. */
+  private relativeBias(like: Tensor): Tensor | null {
     const table = this.local_relative_position_bias_table;
-    if (table === null || this.relative_position_index === null) return outside;
-    return biasesOf(table, this.relative_position_index).to(like.dtype).unsqueeze(1).add(outside);
+    if (table === null || this.relative_position_index === null) return null;
+    return biasesOf(table, this.relative_position_index).to(like.dtype);
   }
 
   /** What each token takes, (B, N, G, S, H). */
@@ -240,7 +313,7 @@ export abstract class GridAttention extends Module {
     keys: Tensor,
     tokens: Tensor,
     tiling: GridTiling | null,
-  ): { toGlobal: Tensor; toTokens: Tensor } {
+  ): GlobalWeights {
     const { heads: N, globalTokens: C } = this.config;
     const own = splitRows(query.narrow(1, 0, C), N).contiguous(); // (B, N, C, H)
     const toGlobal = own.matmul(splitRows(keys.narrow(1, 0, C), N).transpose(-1, -2));
@@ -265,7 +338,18 @@ export interface PreparedTokens {
   readonly values: Tensor;
 }
 
-/** (B, N, R + C, H) each. */
+/** Of the global tokens over one another, (B, N, C, C), and over the results of the tokens, (B, N, C, G * S). */
+interface GlobalWeights {
+  readonly toGlobal: Tensor;
+  readonly toTokens: Tensor;
+}
+
+/** What the global tokens take: of their own values (B, N, C, H), and of the results (B, N, G, S, H). (B, C, D). */
+function globalResult({ toGlobal, toTokens }: GlobalWeights, values: Tensor, tokens: Tensor): Tensor {
+  return mergeRows(toGlobal.matmul(values).add(toTokens.matmul(tokens.flatten(2, 3))));
+}
+
+/** (B, N, R + C, H) each, for the fused operators (B, R + C, N, H). */
 interface SharedKeys {
   readonly keys: Tensor;
   readonly values: Tensor;

@@ -61,9 +61,35 @@ struct WindowKernels {
   void (*backward)(const WindowArguments<T>&, int64_t b, int64_t n, int64_t first_strip, int64_t end_strip, T* scratch);
 };
 
+// The dynamic projection of B sequences of `tokens` to `slots` keys and values a head.
+template <class T>
+struct PoolArguments {
+  int64_t heads, head_size, tokens, slots;
+  Rows<const T> logits, key, value;  // logits: rows of R numbers
+  const bool* visible;               // (B, L) or null
+  // Backward only.
+  const T* log_sums;  // (B, N, R)
+  Rows<const T> pooled_key, pooled_value, pooled_key_gradient, pooled_value_gradient;
+  Rows<T> logit_gradient, key_gradient, value_gradient;
+};
+
+// What some of the tokens give: sums (R, H) by weights e^(logit - largest), and the sums of these, R each.
+template <class T>
+struct PoolPart {
+  T *largest, *sums, *keys, *values;
+};
+
+template <class T>
+struct PoolKernels {
+  int64_t (*scratch)(const PoolArguments<T>&, bool backward);
+  void (*forward)(const PoolArguments<T>&, int64_t b, int64_t n, int64_t first, int64_t end, PoolPart<T> part, T* scratch);
+  void (*backward)(const PoolArguments<T>&, int64_t b, int64_t n, int64_t first, int64_t end, T* scratch);
+};
+
 template <class T>
 struct AttentionKernels {
   WindowKernels<T> window;
+  PoolKernels<T> pool;
 };
 
 struct InstructionSet {

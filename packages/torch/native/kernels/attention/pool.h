@@ -1,0 +1,184 @@
+// The dynamic projection: a sequence is compressed to R keys and values per head, each a mean of all tokens by weights that are
+// a softmax over the tokens (Zhu et al. 2021, equation 3). One pass over the tokens each way.
+//
+// Shape letters: H head size, R slots, L tokens; a capital with p behind it is the next whole number of vectors.
+#pragma once
+
+#include "kernels.h"
+#include "product.h"
+#include "rows.h"
+#include "scratch.h"
+
+namespace tls {
+namespace {
+
+// Tokens whose weights exist at once.
+constexpr int64_t kPooledTokens = 64;
+
+template <class T>
+class PoolWork {
+ public:
+  PoolWork(const PoolArguments<T>& arguments, bool backward, T* scratch)
+      : a_(arguments), H_(a_.head_size), R_(a_.slots), Hp_(whole_vectors<T>(H_)), Rp_(whole_vectors<T>(R_)) {
+    Scratch<T> memory(scratch);
+    weights_ = memory.take(kPooledTokens * Rp_);
+    keys_ = memory.take(kPooledTokens * Hp_);
+    values_ = memory.take(kPooledTokens * Hp_);
+    pooled_keys_ = memory.take(R_ * Hp_);
+    pooled_values_ = memory.take(R_ * Hp_);
+    largest_ = memory.take(Rp_);
+    sums_ = memory.take(Rp_);
+    if (backward) {
+      weight_gradients_ = memory.take(kPooledTokens * Rp_);
+      key_gradients_across_ = memory.take(H_ * Rp_);
+      value_gradients_across_ = memory.take(H_ * Rp_);
+    }
+    taken_ = memory.taken();
+  }
+
+  int64_t taken() const { return taken_; }
+
+  // What the tokens [first, end) give: sums of keys and values by weights e^(logit - largest), of which `sums` are the sums.
+  void forward(int64_t b, int64_t n, int64_t first, int64_t end, PoolPart<T> part) {
+    fill(pooled_keys_, R_ * Hp_, T{0});
+    fill(pooled_values_, R_ * Hp_, T{0});
+    fill(largest_, Rp_, kNothingSeen);
+    fill(sums_, Rp_, T{0});
+    for (int64_t token = first; token < end; token += kPooledTokens) {
+      const int64_t count = end - token < kPooledTokens ? end - token : kPooledTokens;
+      read_logits(b, n, token, count);
+      raise_largest(count);
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t r = 0; r < Rp_; r += kLanes<T>) {
+          const Vector<T> weight = exponential(load(weights_ + i * Rp_ + r) - load(largest_ + r));
+          store(weights_ + i * Rp_ + r, weight);
+          store(sums_ + r, load(sums_ + r) + weight);
+        }
+      pack(b, n, token, count);
+      product<true>(R_, Hp_, count, Matrix<T>{weights_, 1, Rp_}, keys_, Hp_, pooled_keys_, Hp_);
+      product<true>(R_, Hp_, count, Matrix<T>{weights_, 1, Rp_}, values_, Hp_, pooled_values_, Hp_);
+    }
+    for (int64_t r = 0; r < R_; ++r) {
+      part.largest[r] = largest_[r];
+      part.sums[r] = sums_[r];
+      std::memcpy(part.keys + r * H_, pooled_keys_ + r * Hp_, static_cast<size_t>(H_) * sizeof(T));
+      std::memcpy(part.values + r * H_, pooled_values_ + r * Hp_, static_cast<size_t>(H_) * sizeof(T));
+    }
+  }
+
+  // Gradients of logits, keys and values of the tokens [first, end), which are written, not added to.
+  void backward(int64_t b, int64_t n, int64_t first, int64_t end) {
+    read_gradients(b, n);
+    for (int64_t token = first; token < end; token += kPooledTokens) {
+      const int64_t count = end - token < kPooledTokens ? end - token : kPooledTokens;
+      read_logits(b, n, token, count);
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t r = 0; r < Rp_; r += kLanes<T>)
+          store(weights_ + i * Rp_ + r, exponential(load(weights_ + i * Rp_ + r) - load(largest_ + r)));
+      pack(b, n, token, count);
+      product<false>(count, Rp_, H_, Matrix<T>{keys_, Hp_}, key_gradients_across_, Rp_, weight_gradients_, Rp_);
+      product<true>(count, Rp_, H_, Matrix<T>{values_, Hp_}, value_gradients_across_, Rp_, weight_gradients_, Rp_);
+      write_logit_gradients(b, n, token, count);
+      // Read already: their places take the gradients.
+      product<false>(count, Hp_, R_, Matrix<T>{weights_, Rp_}, pooled_keys_, Hp_, keys_, Hp_);
+      product<false>(count, Hp_, R_, Matrix<T>{weights_, Rp_}, pooled_values_, Hp_, values_, Hp_);
+      for (int64_t i = 0; i < count; ++i) {
+        std::memcpy(a_.key_gradient.at(b, token + i, n), keys_ + i * Hp_, static_cast<size_t>(H_) * sizeof(T));
+        std::memcpy(a_.value_gradient.at(b, token + i, n), values_ + i * Hp_, static_cast<size_t>(H_) * sizeof(T));
+      }
+    }
+  }
+
+ private:
+  // Below all logits, yet finite: -infinity less itself is no number.
+  static constexpr T kNothingSeen = std::numeric_limits<T>::lowest() / 2;
+
+  void read_logits(int64_t b, int64_t n, int64_t token, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      T* to = weights_ + i * Rp_;
+      const bool seen = a_.visible == nullptr || a_.visible[b * a_.tokens + token + i];
+      if (seen) std::memcpy(to, a_.logits.at(b, token + i, n), static_cast<size_t>(R_) * sizeof(T));
+      const int64_t written = seen ? R_ : 0;
+      fill(to + written, Rp_ - written, kHidden<T>);
+    }
+  }
+
+  void pack(int64_t b, int64_t n, int64_t token, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      std::memcpy(keys_ + i * Hp_, a_.key.at(b, token + i, n), static_cast<size_t>(H_) * sizeof(T));
+      std::memcpy(values_ + i * Hp_, a_.value.at(b, token + i, n), static_cast<size_t>(H_) * sizeof(T));
+      fill(keys_ + i * Hp_ + H_, Hp_ - H_, T{0});
+      fill(values_ + i * Hp_ + H_, Hp_ - H_, T{0});
+    }
+  }
+
+  // The largest logit so far; what was summed under a smaller one is brought down to it.
+  void raise_largest(int64_t count) {
+    T factors[kLanes<T>];
+    for (int64_t r = 0; r < Rp_; r += kLanes<T>) {
+      const Vector<T> before = load(largest_ + r);
+      Vector<T> most = before;
+      for (int64_t i = 0; i < count; ++i) most = larger(most, load(weights_ + i * Rp_ + r));
+      const Vector<T> factor = exponential(before - most);
+      store(largest_ + r, most);
+      store(sums_ + r, load(sums_ + r) * factor);
+      store(factors, factor);
+      for (int64_t lane = 0; lane < kLanes<T> && r + lane < R_; ++lane) {
+        if (factors[lane] == T{1}) continue;
+        copy_scaled(pooled_keys_ + (r + lane) * Hp_, pooled_keys_ + (r + lane) * Hp_, Hp_, factors[lane]);
+        copy_scaled(pooled_values_ + (r + lane) * Hp_, pooled_values_ + (r + lane) * Hp_, Hp_, factors[lane]);
+      }
+    }
+  }
+
+  // Gradients of the pooled keys and values; `sums_` becomes the mean of each slot's weight gradients, which they tell.
+  void read_gradients(int64_t b, int64_t n) {
+    fill(sums_, Rp_, T{0});
+    fill(largest_, Rp_, T{0});
+    for (int64_t r = 0; r < R_; ++r) {
+      largest_[r] = a_.log_sums[(b * a_.heads + n) * R_ + r];
+      copy_padded(pooled_keys_ + r * Hp_, a_.pooled_key_gradient.at(b, r, n));
+      copy_padded(pooled_values_ + r * Hp_, a_.pooled_value_gradient.at(b, r, n));
+      const T *keys = a_.pooled_key.at(b, r, n), *values = a_.pooled_value.at(b, r, n);
+      for (int64_t h = 0; h < H_; ++h)
+        sums_[r] += keys[h] * pooled_keys_[r * Hp_ + h] + values[h] * pooled_values_[r * Hp_ + h];
+    }
+    transpose(key_gradients_across_, Rp_, pooled_keys_, Hp_, R_, H_);
+    transpose(value_gradients_across_, Rp_, pooled_values_, Hp_, R_, H_);
+  }
+
+  void copy_padded(T* to, const T* from) {
+    std::memcpy(to, from, static_cast<size_t>(H_) * sizeof(T));
+    fill(to + H_, Hp_ - H_, T{0});
+  }
+
+  void write_logit_gradients(int64_t b, int64_t n, int64_t token, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      T* gradients = weight_gradients_ + i * Rp_;
+      for (int64_t r = 0; r < Rp_; r += kLanes<T>)
+        store(gradients + r, load(weights_ + i * Rp_ + r) * (load(gradients + r) - load(sums_ + r)));
+      std::memcpy(a_.logit_gradient.at(b, token + i, n), gradients, static_cast<size_t>(R_) * sizeof(T));
+    }
+  }
+
+  const PoolArguments<T>& a_;
+  const int64_t H_, R_, Hp_, Rp_;
+  int64_t taken_;
+  T *weights_, *keys_, *values_, *pooled_keys_, *pooled_values_, *largest_, *sums_;
+  T *weight_gradients_ = nullptr, *key_gradients_across_ = nullptr, *value_gradients_across_ = nullptr;
+};
+
+template <class T>
+PoolKernels<T> pool_kernels() {
+  PoolKernels<T> kernels;
+  kernels.scratch = [](const PoolArguments<T>& a, bool backward) { return PoolWork<T>(a, backward, nullptr).taken(); };
+  kernels.forward = [](const PoolArguments<T>& a, int64_t b, int64_t n, int64_t first, int64_t end, PoolPart<T> part,
+                       T* scratch) { PoolWork<T>(a, false, scratch).forward(b, n, first, end, part); };
+  kernels.backward = [](const PoolArguments<T>& a, int64_t b, int64_t n, int64_t first, int64_t end, T* scratch) {
+    PoolWork<T>(a, true, scratch).backward(b, n, first, end);
+  };
+  return kernels;
+}
+
+}  // namespace
+}  // namespace tls

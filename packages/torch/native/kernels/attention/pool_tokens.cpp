@@ -1,0 +1,215 @@
+// tls::pool_tokens: the dynamic projection, forward and backward. CPU, float32 and float64.
+//
+// Shape letters: B batch, L tokens, N heads, H head size, R slots.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "kernels.h"
+#include "tensors.h"
+
+namespace tls {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Tokens of one work item at least, and items: the same on all machines, so that sums have one order.
+constexpr int64_t kLeastTokens = 512, kWorkItems = 16;
+
+int64_t parts_of(int64_t heads, int64_t tokens) {
+  const int64_t most = (tokens + kLeastTokens - 1) / kLeastTokens;
+  return std::max<int64_t>(1, std::min(most, (kWorkItems + heads - 1) / heads));
+}
+
+void check(const Tensor& logits, const Tensor& key, const Tensor& value, const OptionalTensor& visible) {
+  TORCH_CHECK(key.dim() == 4, "pool_tokens: expected keys (B, L, N, H), received ", key.sizes());
+  check_like("value", value, key, key.sizes());
+  TORCH_CHECK(logits.dim() == 4, "pool_tokens: expected logits (B, L, N, R), received ", logits.sizes());
+  check_like("logits", logits, key, {key.size(0), key.size(1), key.size(2), logits.size(3)});
+  if (visible)
+    TORCH_CHECK(visible->scalar_type() == at::kBool && visible->sizes() == at::IntArrayRef({key.size(0), key.size(1)}),
+                "pool_tokens: expected visible (B, L) of booleans, received ", visible->scalar_type(), " ", visible->sizes());
+}
+
+template <class T>
+const PoolKernels<T>& kernels();
+template <>
+const PoolKernels<float>& kernels<float>() {
+  return instructions().float32.pool;
+}
+template <>
+const PoolKernels<double>& kernels<double>() {
+  return instructions().float64.pool;
+}
+
+template <class T>
+PoolArguments<T> arguments_of(const Tensor& logits, const Tensor& key, const Tensor& value, const Tensor& visible) {
+  PoolArguments<T> a{};
+  a.heads = key.size(2);
+  a.head_size = key.size(3);
+  a.tokens = key.size(1);
+  a.slots = logits.size(3);
+  a.logits = rows_of<const T>(logits);
+  a.key = rows_of<const T>(key);
+  a.value = rows_of<const T>(value);
+  a.visible = visible.defined() ? visible.data_ptr<bool>() : nullptr;
+  return a;
+}
+
+// Parts of a sequence were summed each under its own largest logit: here they come under one. Where no token is visible, 0.
+template <class T>
+void join(const PoolArguments<T>& a, const Tensor& parts, int64_t count, int64_t b, int64_t n, Rows<T> keys, Rows<T> values,
+          T* log_sums) {
+  const int64_t R = a.slots, H = a.head_size, stride = R * (2 + 2 * H);
+  const T* all = parts.data_ptr<T>() + (b * a.heads + n) * count * stride;
+  for (int64_t r = 0; r < R; ++r) {
+    T largest = -std::numeric_limits<T>::infinity(), sum = 0;
+    for (int64_t p = 0; p < count; ++p)
+      if (all[p * stride + R + r] > 0) largest = std::max(largest, all[p * stride + r]);
+    T *key = keys.at(b, r, n), *value = values.at(b, r, n);
+    std::fill(key, key + H, T{0});
+    std::fill(value, value + H, T{0});
+    for (int64_t p = 0; p < count; ++p) {
+      const T* part = all + p * stride;
+      if (!(part[R + r] > 0) && part[R + r] == part[R + r]) continue;
+      const T factor = std::exp(part[r] - largest);
+      sum += part[R + r] * factor;
+      const T *part_keys = part + 2 * R + r * H, *part_values = part_keys + R * H;
+      for (int64_t h = 0; h < H; ++h) {
+        key[h] += part_keys[h] * factor;
+        value[h] += part_values[h] * factor;
+      }
+    }
+    const T scale = sum == 0 ? T{0} : 1 / sum;
+    for (int64_t h = 0; h < H; ++h) {
+      key[h] *= scale;
+      value[h] *= scale;
+    }
+    log_sums[(b * a.heads + n) * R + r] = sum == 0 ? T{0} : largest + std::log(sum);
+  }
+}
+
+std::tuple<Tensor, Tensor, Tensor> forward_cpu(const Tensor& logits, const Tensor& key, const Tensor& value,
+                                               const OptionalTensor& visible) {
+  check(logits, key, value, visible);
+  const int64_t B = key.size(0), L = key.size(1), N = key.size(2), H = key.size(3), R = logits.size(3);
+  Tensor pooled_key = at::empty({B, R, N, H}, key.options()), pooled_value = at::empty({B, R, N, H}, key.options());
+  Tensor log_sums = at::empty({B, N, R}, key.options());
+  const Tensor s = with_rows(logits), k = with_rows(key), v = with_rows(value), seen = whole(visible);
+  const int64_t parts = parts_of(B * N, L), stride = R * (2 + 2 * H);
+  Tensor sums = at::empty({B * N * parts, stride}, key.options());
+  AT_DISPATCH_FLOATING_TYPES(key.scalar_type(), "pool_tokens", [&] {
+    const auto a = arguments_of<scalar_t>(s, k, v, seen);
+    const auto& kernel = kernels<scalar_t>();
+    at::parallel_for(0, B * N * parts, 1, [&](int64_t begin, int64_t end) {
+      ScratchMemory<scalar_t> scratch(kernel.scratch(a, false));
+      for (int64_t item = begin; item < end; ++item) {
+        const int64_t part = item % parts, bn = item / parts;
+        scalar_t* to = sums.data_ptr<scalar_t>() + item * stride;
+        kernel.forward(a, bn / N, bn % N, L * part / parts, L * (part + 1) / parts,
+                       {to, to + R, to + 2 * R, to + 2 * R + R * H}, scratch.data());
+      }
+    });
+    at::parallel_for(0, B * N, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t bn = begin; bn < end; ++bn)
+        join(a, sums, parts, bn / N, bn % N, rows_of<scalar_t>(pooled_key), rows_of<scalar_t>(pooled_value),
+             log_sums.data_ptr<scalar_t>());
+    });
+  });
+  return {pooled_key, pooled_value, log_sums};
+}
+
+std::tuple<Tensor, Tensor, Tensor> backward_cpu(const Tensor& key_gradient, const Tensor& value_gradient,
+                                                const Tensor& pooled_key, const Tensor& pooled_value, const Tensor& log_sums,
+                                                const Tensor& logits, const Tensor& key, const Tensor& value,
+                                                const OptionalTensor& visible) {
+  check(logits, key, value, visible);
+  const int64_t B = key.size(0), L = key.size(1), N = key.size(2);
+  Tensor dlogits = at::empty(logits.sizes(), logits.options()), dkey = at::empty(key.sizes(), key.options()),
+         dvalue = at::empty(key.sizes(), key.options());
+  for (const Tensor* tensor : {&key_gradient, &value_gradient, &pooled_value})
+    check_like("gradient", *tensor, key, pooled_key.sizes());
+  const Tensor s = with_rows(logits), k = with_rows(key), v = with_rows(value), seen = whole(visible),
+               gk = with_rows(key_gradient), gv = with_rows(value_gradient), sums = log_sums.contiguous();
+  AT_DISPATCH_FLOATING_TYPES(key.scalar_type(), "pool_tokens", [&] {
+    auto a = arguments_of<scalar_t>(s, k, v, seen);
+    a.log_sums = sums.data_ptr<scalar_t>();
+    a.pooled_key = rows_of<const scalar_t>(pooled_key);
+    a.pooled_value = rows_of<const scalar_t>(pooled_value);
+    a.pooled_key_gradient = rows_of<const scalar_t>(gk);
+    a.pooled_value_gradient = rows_of<const scalar_t>(gv);
+    a.logit_gradient = rows_of<scalar_t>(dlogits);
+    a.key_gradient = rows_of<scalar_t>(dkey);
+    a.value_gradient = rows_of<scalar_t>(dvalue);
+    const auto& kernel = kernels<scalar_t>();
+    const int64_t parts = parts_of(B * N, L);
+    at::parallel_for(0, B * N * parts, 1, [&](int64_t begin, int64_t end) {
+      ScratchMemory<scalar_t> scratch(kernel.scratch(a, true));
+      for (int64_t item = begin; item < end; ++item) {
+        const int64_t part = item % parts, bn = item / parts;
+        kernel.backward(a, bn / N, bn % N, L * part / parts, L * (part + 1) / parts, scratch.data());
+      }
+    });
+  });
+  return {dlogits, dkey, dvalue};
+}
+
+// ---- the operator with its gradient ------------------------------------------------------------------------------------------
+
+using Forward = std::tuple<Tensor, Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const OptionalTensor&);
+using Backward = std::tuple<Tensor, Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                                    const Tensor&, const Tensor&, const Tensor&, const OptionalTensor&);
+
+class PoolTokens : public torch::autograd::Function<PoolTokens> {
+ public:
+  static variable_list forward(AutogradContext* context, const Tensor& logits, const Tensor& key, const Tensor& value,
+                               const OptionalTensor& visible) {
+    static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("tls::pool_tokens_forward", "").typed<Forward>();
+    at::AutoDispatchBelowADInplaceOrView below;
+    auto [pooled_key, pooled_value, log_sums] = op.call(logits, key, value, visible);
+    context->save_for_backward({logits, key, value, or_none(visible), pooled_key, pooled_value, log_sums});
+    return {pooled_key, pooled_value};
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("tls::pool_tokens_backward", "").typed<Backward>();
+    const auto saved = context->get_saved_variables();
+    const auto or_zeros = [&](const Tensor& gradient) { return gradient.defined() ? gradient : at::zeros_like(saved[4]); };
+    auto [dlogits, dkey, dvalue] = op.call(or_zeros(gradients[0]), or_zeros(gradients[1]), saved[4], saved[5], saved[6],
+                                           saved[0], saved[1], saved[2], optional_of(saved[3]));
+    return {dlogits, dkey, dvalue, {}};
+  }
+};
+
+std::tuple<Tensor, Tensor> pool_tokens(const Tensor& logits, const Tensor& key, const Tensor& value,
+                                       const OptionalTensor& visible) {
+  auto pooled = PoolTokens::apply(logits, key, value, visible);
+  return {pooled[0], pooled[1]};
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(tls, library) {
+  library.def("pool_tokens(Tensor logits, Tensor key, Tensor value, Tensor? visible) -> (Tensor key, Tensor value)", pool_tokens);
+  library.def(
+      "pool_tokens_forward(Tensor logits, Tensor key, Tensor value, Tensor? visible) -> (Tensor key, Tensor value, Tensor "
+      "log_sums)");
+  library.def(
+      "pool_tokens_backward(Tensor key_gradient, Tensor value_gradient, Tensor pooled_key, Tensor pooled_value, Tensor log_sums, "
+      "Tensor logits, Tensor key, Tensor value, Tensor? visible) -> (Tensor, Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(tls, CPU, library) {
+  library.impl("pool_tokens_forward", forward_cpu);
+  library.impl("pool_tokens_backward", backward_cpu);
+}
+
+}  // namespace tls
