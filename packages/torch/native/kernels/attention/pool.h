@@ -61,8 +61,8 @@ class PoolWork {
     for (int64_t r = 0; r < R_; ++r) {
       part.largest[r] = largest_[r];
       part.sums[r] = sums_[r];
-      std::memcpy(part.keys + r * H_, pooled_keys_ + r * Hp_, static_cast<size_t>(H_) * sizeof(T));
-      std::memcpy(part.values + r * H_, pooled_values_ + r * Hp_, static_cast<size_t>(H_) * sizeof(T));
+      copy(part.keys + r * H_, pooled_keys_ + r * Hp_, H_);
+      copy(part.values + r * H_, pooled_values_ + r * Hp_, H_);
     }
   }
 
@@ -83,8 +83,10 @@ class PoolWork {
       product<false>(count, Hp_, R_, Matrix<T>{weights_, Rp_}, pooled_keys_, Hp_, keys_, Hp_);
       product<false>(count, Hp_, R_, Matrix<T>{weights_, Rp_}, pooled_values_, Hp_, values_, Hp_);
       for (int64_t i = 0; i < count; ++i) {
-        std::memcpy(a_.key_gradient.at(b, token + i, n), keys_ + i * Hp_, static_cast<size_t>(H_) * sizeof(T));
-        std::memcpy(a_.value_gradient.at(b, token + i, n), values_ + i * Hp_, static_cast<size_t>(H_) * sizeof(T));
+        prefetch_row_to_write(a_.key_gradient.at(b, token + i + kRowsAhead, n), H_);
+        prefetch_row_to_write(a_.value_gradient.at(b, token + i + kRowsAhead, n), H_);
+        copy(a_.key_gradient.at(b, token + i, n), keys_ + i * Hp_, H_);
+        copy(a_.value_gradient.at(b, token + i, n), values_ + i * Hp_, H_);
       }
     }
   }
@@ -97,7 +99,8 @@ class PoolWork {
     for (int64_t i = 0; i < count; ++i) {
       T* to = weights_ + i * Rp_;
       const bool seen = a_.visible == nullptr || a_.visible[b * a_.tokens + token + i];
-      if (seen) std::memcpy(to, a_.logits.at(b, token + i, n), static_cast<size_t>(R_) * sizeof(T));
+      prefetch_row(a_.logits.at(b, token + i + kRowsAhead, n), R_);
+      if (seen) copy(to, a_.logits.at(b, token + i, n), R_);
       const int64_t written = seen ? R_ : 0;
       fill(to + written, Rp_ - written, kHidden<T>);
     }
@@ -105,10 +108,10 @@ class PoolWork {
 
   void pack(int64_t b, int64_t n, int64_t token, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-      std::memcpy(keys_ + i * Hp_, a_.key.at(b, token + i, n), static_cast<size_t>(H_) * sizeof(T));
-      std::memcpy(values_ + i * Hp_, a_.value.at(b, token + i, n), static_cast<size_t>(H_) * sizeof(T));
-      fill(keys_ + i * Hp_ + H_, Hp_ - H_, T{0});
-      fill(values_ + i * Hp_ + H_, Hp_ - H_, T{0});
+      prefetch_row(a_.key.at(b, token + i + kRowsAhead, n), H_);
+      prefetch_row(a_.value.at(b, token + i + kRowsAhead, n), H_);
+      copy_padded(keys_ + i * Hp_, a_.key.at(b, token + i, n), H_, Hp_);
+      copy_padded(values_ + i * Hp_, a_.value.at(b, token + i, n), H_, Hp_);
     }
   }
 
@@ -137,8 +140,8 @@ class PoolWork {
     fill(largest_, Rp_, T{0});
     for (int64_t r = 0; r < R_; ++r) {
       largest_[r] = a_.log_sums[(b * a_.heads + n) * R_ + r];
-      copy_padded(pooled_keys_ + r * Hp_, a_.pooled_key_gradient.at(b, r, n));
-      copy_padded(pooled_values_ + r * Hp_, a_.pooled_value_gradient.at(b, r, n));
+      copy_padded(pooled_keys_ + r * Hp_, a_.pooled_key_gradient.at(b, r, n), H_, Hp_);
+      copy_padded(pooled_values_ + r * Hp_, a_.pooled_value_gradient.at(b, r, n), H_, Hp_);
       const T *keys = a_.pooled_key.at(b, r, n), *values = a_.pooled_value.at(b, r, n);
       for (int64_t h = 0; h < H_; ++h)
         sums_[r] += keys[h] * pooled_keys_[r * Hp_ + h] + values[h] * pooled_values_[r * Hp_ + h];
@@ -147,17 +150,12 @@ class PoolWork {
     transpose(value_gradients_across_, Rp_, pooled_values_, Hp_, R_, H_);
   }
 
-  void copy_padded(T* to, const T* from) {
-    std::memcpy(to, from, static_cast<size_t>(H_) * sizeof(T));
-    fill(to + H_, Hp_ - H_, T{0});
-  }
-
   void write_logit_gradients(int64_t b, int64_t n, int64_t token, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       T* gradients = weight_gradients_ + i * Rp_;
       for (int64_t r = 0; r < Rp_; r += kLanes<T>)
         store(gradients + r, load(weights_ + i * Rp_ + r) * (load(gradients + r) - load(sums_ + r)));
-      std::memcpy(a_.logit_gradient.at(b, token + i, n), gradients, static_cast<size_t>(R_) * sizeof(T));
+      copy(a_.logit_gradient.at(b, token + i, n), gradients, R_);
     }
   }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <limits>
-#include <utility>
 
 #include "vectors.h"
 
@@ -14,17 +13,52 @@ constexpr T kHidden = -std::numeric_limits<T>::infinity();
 
 template <class T>
 TLS_INLINE void fill(T* to, int64_t count, T value) {
-  for (int64_t i = 0; i < count; ++i) to[i] = value;
+  int64_t i = 0;
+  for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, splat(value));
+  for (; i < count; ++i) to[i] = value;
+}
+
+// Rows of one head lie far apart, in pages of their own at times: processors do not foresee the next one by themselves. How many
+// rows ahead it is asked for; one that does not exist does no harm.
+constexpr int64_t kRowsAhead = 12;
+
+template <class T>
+TLS_INLINE void prefetch_row(const T* row, int64_t count) {
+  for (int64_t i = 0; i < count; i += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(row + i);
+}
+
+template <class T>
+TLS_INLINE void prefetch_row_to_write(T* row, int64_t count) {
+  for (int64_t i = 0; i < count; i += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(row + i, 1);
+}
+
+// Rows of a whole number of vectors, as most are, without the call of a library.
+template <class T>
+TLS_INLINE void copy(T* to, const T* from, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, load(from + i));
+  for (; i < count; ++i) to[i] = from[i];
+}
+
+// `count` numbers and zeros up to `padded`.
+template <class T>
+TLS_INLINE void copy_padded(T* to, const T* from, int64_t count, int64_t padded) {
+  copy(to, from, count);
+  for (int64_t i = count; i < padded; ++i) to[i] = 0;
 }
 
 template <class T>
 TLS_INLINE void copy_scaled(T* to, const T* from, int64_t count, T factor) {
-  for (int64_t i = 0; i < count; ++i) to[i] = from[i] * factor;
+  int64_t i = 0;
+  for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, load(from + i) * factor);
+  for (; i < count; ++i) to[i] = from[i] * factor;
 }
 
 template <class T>
 TLS_INLINE void add_scaled(T* to, const T* from, int64_t count, T factor) {
-  for (int64_t i = 0; i < count; ++i) to[i] += from[i] * factor;
+  int64_t i = 0;
+  for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, load(to + i) + load(from + i) * factor);
+  for (; i < count; ++i) to[i] += from[i] * factor;
 }
 
 // Exchanges the halves of each block of 2 * Step rows and columns that lie off its diagonal: done for every power of two, this

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__)
 #define TLS_VECTOR_BYTES 64
@@ -93,18 +94,29 @@ TLS_INLINE Vector<double> exponential(Vector<double> x) {
   return x;
 }
 
+// Lane i of the result is lane i ^ Step.
+template <int Step, class V, int... Lane>
+TLS_INLINE V exchanged(V x, std::integer_sequence<int, Lane...>) {
+  return __builtin_shufflevector(x, x, (Lane ^ Step)...);
+}
+
+// The lanes of x brought together in halves; `join` takes two vectors. All lanes of the result are the same.
+template <class T, int Step = kLanes<T> / 2, class Join>
+TLS_INLINE T joined(Vector<T> x, Join join) {
+  if constexpr (Step == 0)
+    return x[0];
+  else
+    return joined<T, Step / 2>(join(x, exchanged<Step>(x, std::make_integer_sequence<int, kLanes<T>>{})), join);
+}
+
 template <class T>
 TLS_INLINE T sum_of(Vector<T> x) {
-  T sum = 0;
-  for (int i = 0; i < kLanes<T>; ++i) sum += x[i];
-  return sum;
+  return joined<T>(x, [](Vector<T> a, Vector<T> b) { return a + b; });
 }
 
 template <class T>
 TLS_INLINE T largest_of(Vector<T> x) {
-  T largest = x[0];
-  for (int i = 1; i < kLanes<T>; ++i) largest = x[i] > largest ? x[i] : largest;
-  return largest;
+  return joined<T>(x, [](Vector<T> a, Vector<T> b) { return larger(a, b); });
 }
 
 }  // namespace

@@ -186,32 +186,46 @@ class WindowWork {
     }
   }
 
-  // Of a query of a block; -1 where it is off the grid or not visible.
-  int64_t token_of(const Block& block, int64_t query) const {
-    const int64_t S = layout_.queries(), segment = block.first + query / S, within = query % S;
-    const int64_t row = block.segment_row * layout_.window_rows + within / layout_.window_columns;
-    const int64_t column = segment * layout_.window_columns + within % layout_.window_columns;
-    if (row >= s_.rows || column >= s_.columns) return -1;
-    const int64_t token = row * s_.columns + column;
-    return visible(token) ? token : -1;
-  }
-
   bool visible(int64_t token) const {
     return a_.visible == nullptr || a_.visible[b_ * s_.rows * s_.columns + token];
   }
 
-  // Token of a packed key, -1 where there is none.
-  int64_t token_of_key(const Block& block, int64_t key) const {
-    const int64_t row = block.key_row + key / block.across, column = block.key_column + key % block.across;
+  // Of a place on the grid; -1 where there is none, or none that is visible.
+  int64_t token_at(int64_t row, int64_t column) const {
     if (row < 0 || row >= s_.rows || column < 0 || column >= s_.columns) return -1;
     const int64_t token = row * s_.columns + column;
     return visible(token) ? token : -1;
   }
 
+  void find_tokens(const Group& group) {
+    const Block& block = *group.block;
+    each_piece(group, [&](const Piece& piece) {
+      int64_t row = piece.within / layout_.window_columns, column = piece.within % layout_.window_columns;
+      const int64_t first_row = block.segment_row * layout_.window_rows;
+      const int64_t first_column = block.first * layout_.window_columns + piece.key;
+      for (int64_t r = 0; r < piece.count; ++r) {
+        tokens_[piece.row + r] = token_at(first_row + row, first_column + column);
+        if (++column == layout_.window_columns) {
+          column = 0;
+          ++row;
+        }
+      }
+    });
+  }
+
+  // act(packed key, its token or -1)
+  template <class Do>
+  void each_key(const Block& block, Do act) {
+    for (int64_t row = 0; row < block.key_rows; ++row)
+      for (int64_t column = 0; column < block.across; ++column)
+        act(row * block.across + column, token_at(block.key_row + row, block.key_column + column));
+  }
+
   void pack_row(T* to, const T* from) {
-    if (from == nullptr) return fill(to, Hp_, T{0});
-    std::memcpy(to, from, static_cast<size_t>(H_) * sizeof(T));
-    fill(to + H_, Hp_ - H_, T{0});
+    if (from == nullptr)
+      fill(to, Hp_, T{0});
+    else
+      copy_padded(to, from, H_, Hp_);
   }
 
   void pack_shared(bool backward) {
@@ -224,28 +238,30 @@ class WindowWork {
   }
 
   void pack(const Block& block, bool backward) {
-    const int64_t count = block.packed();
     some_hidden_ = false;
-    for (int64_t k = 0; k < count; ++k) {
-      const int64_t token = token_of_key(block, k);
+    each_key(block, [&](int64_t k, int64_t token) {
       hidden_[k] = token < 0 ? kHidden<T> : T{0};
       some_hidden_ |= token < 0;
+      if (token >= 0) {
+        prefetch_row(a_.key.at(b_, token + kRowsAhead, n_), H_);
+        prefetch_row(a_.value.at(b_, token + kRowsAhead, n_), H_);
+      }
       pack_row(keys_ + k * Hp_, token < 0 ? nullptr : a_.key.at(b_, token, n_));
       pack_row(values_ + k * Hp_, token < 0 ? nullptr : a_.value.at(b_, token, n_));
-    }
-    transpose(keys_across_, Kp_, keys_, Hp_, count, H_);
-    if (backward) transpose(values_across_, Kp_, values_, Hp_, count, H_);
+    });
+    transpose(keys_across_, Kp_, keys_, Hp_, block.packed(), H_);
+    if (backward) transpose(values_across_, Kp_, values_, Hp_, block.packed(), H_);
   }
 
   void pack_queries(const Group& group) {
+    find_tokens(group);
     for (int64_t r = 0; r < group.count; ++r) {
-      const int64_t token = token_of(*group.block, group.from + r);
-      tokens_[r] = token;
       T* to = queries_ + r * Hp_;
-      if (token < 0) {
+      if (tokens_[r] < 0) {
         fill(to, Hp_, T{0});
       } else {
-        copy_scaled(to, a_.query.at(b_, token, n_), H_, static_cast<T>(a_.scale));
+        prefetch_row(a_.query.at(b_, tokens_[r] + kRowsAhead, n_), H_);
+        copy_scaled(to, a_.query.at(b_, tokens_[r], n_), H_, static_cast<T>(a_.scale));
         fill(to + H_, Hp_ - H_, T{0});
       }
     }
@@ -295,7 +311,10 @@ class WindowWork {
                     Hp_, results_ + piece.row * Hp_, Hp_);
     });
     for (int64_t r = 0; r < group.count; ++r)
-      if (tokens_[r] >= 0) copy_scaled(a_.result.at(b_, tokens_[r], n_), results_ + r * Hp_, H_, factors[r]);
+      if (tokens_[r] >= 0) {
+        prefetch_row_to_write(a_.result.at(b_, tokens_[r] + kRowsAhead, n_), H_);
+        copy_scaled(a_.result.at(b_, tokens_[r], n_), results_ + r * Hp_, H_, factors[r]);
+      }
   }
 
   T* log_sum(int64_t token) const { return a_.log_sums + (b_ * s_.heads + n_) * s_.rows * s_.columns + token; }
@@ -305,6 +324,7 @@ class WindowWork {
     compute_scores(group);
     for (int64_t r = 0; r < group.count; ++r) {
       T* gradient = results_ + r * Hp_;
+      if (tokens_[r] >= 0) prefetch_row(a_.result_gradient.at(b_, tokens_[r] + kRowsAhead, n_), H_);
       pack_row(gradient, tokens_[r] < 0 ? nullptr : a_.result_gradient.at(b_, tokens_[r], n_));
       if (tokens_[r] < 0)
         fill(scores_ + r * width_, width_, T{0});
@@ -352,17 +372,20 @@ class WindowWork {
           add_scaled(a_.bias_gradient + (n_ * layout_.queries() + piece.within + r) * Y_, scores + r * width_, Y_, T{1});
     });
     for (int64_t r = 0; r < group.count; ++r)
-      if (tokens_[r] >= 0)
+      if (tokens_[r] >= 0) {
+        prefetch_row_to_write(a_.query_gradient.at(b_, tokens_[r] + kRowsAhead, n_), H_);
         copy_scaled(a_.query_gradient.at(b_, tokens_[r], n_), query_gradients_ + r * Hp_, H_, static_cast<T>(a_.scale));
+      }
   }
 
   void add_gradients(const Block& block) {
-    for (int64_t k = 0; k < block.packed(); ++k) {
-      const int64_t token = token_of_key(block, k);
-      if (token < 0) continue;
+    each_key(block, [&](int64_t k, int64_t token) {
+      if (token < 0) return;
+      prefetch_row_to_write(a_.key_gradient.at(b_, token + kRowsAhead, n_), H_);
+      prefetch_row_to_write(a_.value_gradient.at(b_, token + kRowsAhead, n_), H_);
       add_scaled(a_.key_gradient.at(b_, token, n_), key_gradients_ + k * Hp_, H_, T{1});
       add_scaled(a_.value_gradient.at(b_, token, n_), value_gradients_ + k * Hp_, H_, T{1});
-    }
+    });
   }
 
   const WindowArguments<T>& a_;
