@@ -16,6 +16,7 @@ import {
   type Tensor,
   zeros,
 } from '@transformer-ls/torch';
+import { asHeads, fusedFor, weightDropout, windowAttention } from './fused.js';
 import { GridAttention, type GridAttentionConfig } from './grid-attention.js';
 import { mergeRows, splitRows } from './grid-heads.js';
 import type { Grid } from './grid-windows.js';
@@ -128,12 +129,37 @@ export class FullSpatialAttention extends Module implements SpatialAttention {
     const { modelDim, heads: N, scoreScale, attentionDropout } = this.config;
     const scale = scoreScale ?? 1 / Math.sqrt(modelDim / N);
     const [query, key, value] = threeProjections(x, this.qkv);
+    if (this.observer === null && fusedFor(x)) return this.fused(query, key, value, scale);
     const weights = scope(() => {
       const scores = splitRows(query.mul(scale), N).matmul(splitRows(key, N).transpose(-1, -2));
       return softmaxOver(this.biases === null ? scores : scores.add(this.bias(this.biases, scores)), -1);
     }); // (B, N, C + T, C + T)
     this.observer?.(weights, grid);
     return mergeRows(dropout(weights, attentionDropout, this.training).matmul(splitRows(value, N)));
+  }
+
+  /** The same by an operator that keeps no scores: all tokens are one segment. */
+  private fused(query: Tensor, key: Tensor, value: Tensor, scale: number): Tensor {
+    const { heads: N, attentionDropout } = this.config;
+    const [query4, keys, values] = [query, key, value].map((all) => asHeads(all, N)) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const tokens = query.size(1);
+    return windowAttention({
+      query: query4,
+      keys,
+      values,
+      shared: null,
+      bias: this.biases === null ? null : scope(() => this.bias(this.biases as GridBiases, query)),
+      visible: null,
+      grid: [1, tokens],
+      window: [1, tokens],
+      reach: [0, 0],
+      scale,
+      dropout: weightDropout(attentionDropout, this.training),
+    }).flatten(2);
   }
 
   private checkGrid(x: Tensor, { rows, columns }: Grid): void {
