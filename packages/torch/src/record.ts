@@ -111,6 +111,22 @@ function lettersOf(term: string, rank: number): string[] {
   return [...before, ...Array.from({ length: hidden }, (_, i) => `.${hidden - i}`), ...after];
 }
 
+/** Scores and what is taken by them: each query with the shared keys, and with the keys around its segment, off the grid or not. */
+function windowAttention({ inputs }: RecordedOp): number {
+  const [B, , N, H] = shapeOf(inputs[0]) as [number, number, number, number];
+  const [grid, window, reach] = inputs.slice(7, 10) as [number, number][];
+  const along = (i: 0 | 1) => (window![i] === 0 ? 0 : Math.ceil(grid![i] / window![i]) * window![i]);
+  const queries = along(0) * along(1);
+  const seen = (window![0] + 2 * reach![0]) * (window![1] + 2 * reach![1]);
+  const shared = inputs[3] === null ? 0 : shapeOf(inputs[3])[1]!;
+  return 2 * B * N * H * (queries * seen + grid![0] * grid![1] * shared);
+}
+
+/** Keys and values of every slot are sums over all tokens. */
+function poolTokens({ inputs }: RecordedOp): number {
+  return 2 * product(shapeOf(inputs[1])) * shapeOf(inputs[0])[3]!;
+}
+
 const COUNTERS: Record<string, (op: RecordedOp) => number> = {
   'aten::linear': (op) => matrixProduct(op, 0),
   'aten::matmul': (op) => matrixProduct(op, 0),
@@ -125,4 +141,6 @@ const COUNTERS: Record<string, (op: RecordedOp) => number> = {
   'aten::conv2d': convolution,
   'aten::conv3d': convolution,
   'aten::convolution': convolution,
+  'tls::window_attention': windowAttention,
+  'tls::pool_tokens': poolTokens,
 };

@@ -129,7 +129,8 @@ describe('observed weights of long-short attention', () => {
         return window!.weights;
       });
       noGrad(() => attention.forward(x, mask));
-      expect(found.equal(alone)).toBe(true);
+      // Weights are looked at where they exist, in the composed path, which rounds otherwise.
+      expect(found.sub(alone).abs().max().item()).toBeLessThan(1e-12);
       expect(calls).toBe(1);
       attention.dispose();
     });

@@ -1,4 +1,7 @@
-// Chooses the instruction set once, when attention is first computed.
+// The instruction set that attention runs with: the widest of this processor, or the one that was asked for.
+#include <torch/library.h>
+
+#include <atomic>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -9,35 +12,49 @@
 namespace tls {
 namespace {
 
-std::vector<InstructionSet> widest_first() {
-  std::vector<InstructionSet> sets;
+// The widest first.
+const std::vector<InstructionSet>& available() {
+  static const std::vector<InstructionSet> sets = [] {
+    std::vector<InstructionSet> found;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw"))
-    sets.push_back(avx512_instructions());
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(avx2_instructions());
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw"))
+      found.push_back(avx512_instructions());
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(avx2_instructions());
 #endif
-  sets.push_back(portable_instructions());
+    found.push_back(portable_instructions());
+    return found;
+  }();
   return sets;
 }
 
-InstructionSet choose() {
-  const std::vector<InstructionSet> sets = widest_first();
-  const char* wanted = std::getenv("TLS_INSTRUCTIONS");
-  if (wanted == nullptr || *wanted == '\0') return sets.front();
+const InstructionSet& named(const std::string& where, const std::string& name) {
   std::string names;
-  for (const InstructionSet& set : sets) {
-    if (std::string(wanted) == set.name) return set;
+  for (const InstructionSet& set : available()) {
+    if (name == set.name) return set;
     names += (names.empty() ? "" : ", ") + std::string(set.name);
   }
-  throw std::runtime_error("TLS_INSTRUCTIONS: expected one of " + names + ", received " + wanted);
+  throw std::runtime_error(where + ": expected one of " + names + ", received " + name);
+}
+
+std::atomic<const InstructionSet*> chosen{nullptr};
+
+// tls::attention_instructions(name): chooses, unless the name is empty; the name of the one in use.
+std::string choose(const std::string& name) {
+  if (!name.empty()) chosen = &named("attention_instructions", name);
+  return instructions().name;
 }
 
 }  // namespace
 
 const InstructionSet& instructions() {
-  static const InstructionSet chosen = choose();
-  return chosen;
+  if (const InstructionSet* set = chosen) return *set;
+  const char* wanted = std::getenv("TLS_INSTRUCTIONS");
+  const bool asked = wanted != nullptr && *wanted != '\0';
+  chosen = asked ? &named("TLS_INSTRUCTIONS", wanted) : &available().front();
+  return *chosen;
 }
+
+TORCH_LIBRARY_FRAGMENT(tls, library) { library.def("attention_instructions(str name) -> str", choose); }
 
 }  // namespace tls

@@ -101,8 +101,9 @@ std::tuple<Tensor, Tensor, Tensor> forward_cpu(const Tensor& logits, const Tenso
                                                const OptionalTensor& visible) {
   check(logits, key, value, visible);
   const int64_t B = key.size(0), L = key.size(1), N = key.size(2), H = key.size(3), R = logits.size(3);
-  Tensor pooled_key = at::empty({B, R, N, H}, key.options()), pooled_value = at::empty({B, R, N, H}, key.options());
-  Tensor log_sums = at::empty({B, N, R}, key.options());
+  Tensor pooled_key = at::zeros({B, R, N, H}, key.options()), pooled_value = at::zeros({B, R, N, H}, key.options());
+  Tensor log_sums = at::zeros({B, N, R}, key.options());
+  if (key.numel() == 0 || R == 0) return {pooled_key, pooled_value, log_sums};
   const Tensor s = with_rows(logits), k = with_rows(key), v = with_rows(value), seen = whole(visible);
   const int64_t parts = parts_of(B * N, L), stride = R * (2 + 2 * H);
   Tensor sums = at::empty({B * N * parts, stride}, key.options());
@@ -133,8 +134,13 @@ std::tuple<Tensor, Tensor, Tensor> backward_cpu(const Tensor& key_gradient, cons
                                                 const OptionalTensor& visible) {
   check(logits, key, value, visible);
   const int64_t B = key.size(0), L = key.size(1), N = key.size(2);
-  Tensor dlogits = at::empty(logits.sizes(), logits.options()), dkey = at::empty(key.sizes(), key.options()),
-         dvalue = at::empty(key.sizes(), key.options());
+  // The kernel writes all of them, where there is anything to write.
+  const bool nothing = key.numel() == 0 || logits.numel() == 0;
+  const auto made = [&](const Tensor& like) {
+    return nothing ? at::zeros(like.sizes(), like.options()) : at::empty(like.sizes(), like.options());
+  };
+  Tensor dlogits = made(logits), dkey = made(key), dvalue = made(key);
+  if (nothing) return {dlogits, dkey, dvalue};
   for (const Tensor* tensor : {&key_gradient, &value_gradient, &pooled_value})
     check_like("gradient", *tensor, key, pooled_key.sizes());
   const Tensor s = with_rows(logits), k = with_rows(key), v = with_rows(value), seen = whole(visible),
