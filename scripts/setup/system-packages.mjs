@@ -37,7 +37,7 @@ export function findMissingPackages({ chosen, candidates }, { bridgeBuilt, torch
     missing.reasons.push(reason);
   };
   if (!bridgeBuilt) {
-    const compiler = findCompiler(chosen?.cxxStandard);
+    const compiler = findCompiler();
     if (!compiler.found) need('g++', compiler.reason ?? 'no C++ compiler');
     const cmake = findCmake();
     if (!cmake.found) need('cmake', cmake.reason ?? 'no cmake');

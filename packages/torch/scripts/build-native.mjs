@@ -103,7 +103,7 @@ async function compile({ libtorch, source, folder, jobs, log, hold }) {
 
 /** @param {Libtorch} libtorch @param {string} source @param {string} cmakeFolder */
 function configureArguments(libtorch, source, cmakeFolder) {
-  const compiler = findCompiler(libtorch.cxxStandard);
+  const compiler = findCompiler();
   if (compiler.path === null) throw new NativeBuildError(compiler.reason ?? 'no C++ compiler found');
   const cmake = findCmake();
   if (!cmake.found) throw new NativeBuildError(cmake.reason ?? 'cmake not found');

@@ -85,7 +85,7 @@ function remedyForLibtorch(candidates) {
 
 /** @param {Libtorch | null} libtorch @param {NodeJS.ProcessEnv} env */
 function diagnoseCompiler(libtorch, env) {
-  const { found, version, path, reason } = findCompiler(libtorch?.cxxStandard, env);
+  const { found, version, path, reason } = findCompiler(env);
   if (found) return ok('C++ compiler', `${version} (${path})`);
   return fail('C++ compiler', reason ?? 'not found', 'sudo apt-get install -y g++');
 }

@@ -10,8 +10,8 @@ import { compareVersions, multiarch } from './libtorch.mjs';
 
 /** @import { Blas, Libtorch, MachineDescription, Tool } from './toolchain.d.mts' */
 
-/** GCC 10 and Clang 10 are the first whose C++20 is enough for current libtorch headers; 9 and 8 do for C++17. */
-const lowestCompiler = { 17: { gcc: '9.0', clang: '8.0' }, 20: { gcc: '10.0', clang: '10.0' } };
+/** The first with vectors whose lanes can be exchanged (GCC) or chosen by comparisons (Clang), as the kernels need. */
+const lowestCompiler = { gcc: '12.0', clang: '14.0' };
 const lowestCmake = '3.18';
 
 /** @param {string} command @param {string[]} args @returns {string | null} standard output, or null if it failed */
@@ -23,11 +23,10 @@ function ask(command, args) {
 /**
  * The C++ compiler: `CXX` if set, else g++, c++, clang++ in this order (libtorch's OpenMP is GCC's).
  *
- * @param {17 | 20} [standard] C++ standard that the libtorch headers ask for
  * @param {NodeJS.ProcessEnv} [env]
  * @returns {Tool}
  */
-export function findCompiler(standard = 17, env = process.env) {
+export function findCompiler(env = process.env) {
   const names = env.CXX ? [env.CXX] : ['g++', 'c++', 'clang++'];
   /** @type {string | null} */
   let reason = null;
@@ -36,11 +35,11 @@ export function findCompiler(standard = 17, env = process.env) {
     if (text === null) continue;
     const family = /clang/i.test(text) ? 'clang' : 'gcc';
     const version = /([0-9]+\.[0-9]+(\.[0-9]+)?)/.exec(text)?.[1] ?? 'unknown';
-    const lowest = lowestCompiler[standard][family];
+    const lowest = lowestCompiler[family];
     if (version === 'unknown' || compareVersions(version, lowest) >= 0) {
       return { found: true, path: name, version: `${family} ${version}`, reason: null };
     }
-    reason = `${name} is ${family} ${version}, but C++${standard} needs ${family} ${lowest} or newer`;
+    reason = `${name} is ${family} ${version}, but the kernels need ${family} ${lowest} or newer`;
   }
   return {
     found: false,

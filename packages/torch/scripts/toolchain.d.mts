@@ -101,7 +101,7 @@ export interface MachineDescription {
   readonly gpus: readonly string[];
 }
 
-export function findCompiler(standard?: 17 | 20, env?: NodeJS.ProcessEnv): Tool;
+export function findCompiler(env?: NodeJS.ProcessEnv): Tool;
 export function findCmake(): Tool;
 /** ninja, else make. */
 export function findBuildProgram(): Tool;

@@ -31,7 +31,7 @@ TORCH_LIBRARY(mylib, m) { m.def("twice(Tensor x) -> Tensor", twice); }
 `;
 
 const libtorch = chooseAddon().libtorch;
-const compiler = libtorch === null ? null : findCompiler(libtorch.cxxStandard).path;
+const compiler = libtorch === null ? null : findCompiler().path;
 
 function compile(folder: string): string {
   const { includeDirs, cxxStandard, cxx11Abi, libDir } = libtorch!;

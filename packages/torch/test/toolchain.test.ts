@@ -327,12 +327,12 @@ describe('BLAS and compiler', () => {
     expect(findBlas({ libDir: folder })).toEqual({ name: 'bundled', path: null, slow: false });
   });
 
-  it('says which compiler is too old for which standard', () => {
+  it('says which compiler is too old', () => {
     const compiler = write(join(folder, 'g++'), '#!/bin/sh\necho "g++ (Debian) 9.4.0"\n');
     chmodSync(compiler, 0o755);
-    expect(findCompiler(17, { CXX: compiler }).found).toBe(true);
-    expect(findCompiler(20, { CXX: compiler }).reason).toContain('gcc 9.4.0, but C++20 needs gcc 10.0');
-    expect(findCompiler(17, { CXX: join(folder, 'none') }).reason).toContain(join(folder, 'none'));
+    expect(findCompiler({ CXX: compiler })).toMatchObject({ found: false });
+    expect(findCompiler({ CXX: compiler }).reason).toContain('gcc 9.4.0, but the kernels need gcc 12.0');
+    expect(findCompiler({ CXX: join(folder, 'none') }).reason).toContain(join(folder, 'none'));
     expect(existsSync(join(folder, 'none'))).toBe(false);
   });
 });

@@ -6,7 +6,7 @@
  * Shape letters: B batch, L tokens, N heads, H head size, D = N*H, R slots, C shared keys, S queries of a segment, Y keys that a segment
  * sees.
  */
-import { operator, randint, scope, type Tensor } from '@transformer-ls/torch';
+import { isAutocastEnabled, operator, randint, scope, type Tensor } from '@transformer-ls/torch';
 
 let wanted = process.env.TRANSFORMER_LS_ATTENTION !== 'composed';
 
@@ -15,9 +15,10 @@ export function setFusedAttention(on: boolean): void {
   wanted = on;
 }
 
-/** Whether the fused operators are to be used, and exist for the device and type of `like`. */
+/** Whether the fused operators are to be used, and exist for the device and type of `like` and of what is computed of it. */
 export function fusedFor(like: Tensor): boolean {
-  return wanted && like.device === 'cpu' && (like.dtype === 'float32' || like.dtype === 'float64');
+  const exists = like.device === 'cpu' && (like.dtype === 'float32' || like.dtype === 'float64');
+  return wanted && exists && !isAutocastEnabled('cpu');
 }
 
 /** (B, L, N*X) → (B, L, N, X), a view. */

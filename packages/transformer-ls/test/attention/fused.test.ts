@@ -1,5 +1,6 @@
 // The fused operators against the composed path: outputs and all gradients, in every instruction set of this processor.
 import {
+  autocast,
   type Module,
   manualSeed,
   noGrad,
@@ -381,6 +382,7 @@ describe('the operators', () => {
     scope(() => {
       expect(fusedFor(randn([1]))).toBe(true);
       expect(fusedFor(randn([1]).to('bfloat16'))).toBe(false);
+      expect(autocast('cpu', 'bfloat16', () => fusedFor(randn([1])))).toBe(false);
       setFusedAttention(false);
       expect(fusedFor(randn([1]))).toBe(false);
     });

@@ -64,7 +64,8 @@ describe('observing an example', () => {
         const input = document(width);
         const { probabilities, documents } = observeExample(made, [input], [LENGTH], 1);
         const expected = noGrad(() => made.forward(input).softmax(-1)).toTypedArray();
-        expect([...probabilities]).toEqual([...expected]);
+        for (const [i, probability] of [...probabilities].entries())
+          expect(probability).toBeCloseTo(expected[i] as number, 5); // observed weights are composed, and round otherwise
         expect(documents).toHaveLength(1);
         const { heads, firstSlotIsClassToken, startsWithClassToken } = documents[0]!;
         expect(heads).toHaveLength(2);
