@@ -83,8 +83,8 @@ function remedyForLibtorch(candidates) {
   return asked === undefined ? 'npm run setup' : `unset ${asked.origin} && npm run setup`;
 }
 
-/** @param {Libtorch | null} libtorch @param {NodeJS.ProcessEnv} env */
-function diagnoseCompiler(libtorch, env) {
+/** @param {NodeJS.ProcessEnv} env */
+function diagnoseCompiler(env) {
   const { found, version, path, reason } = findCompiler(env);
   if (found) return ok('C++ compiler', `${version} (${path})`);
   return fail('C++ compiler', reason ?? 'not found', 'sudo apt-get install -y g++');
