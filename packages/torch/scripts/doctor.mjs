@@ -37,7 +37,7 @@ export function diagnose({ env = process.env } = {}) {
     diagnoseNode(),
     diagnoseDependencies(),
     diagnoseLibtorch(search),
-    diagnoseCompiler(search.chosen, env),
+    diagnoseCompiler(env),
     diagnoseCmake(),
     diagnoseBridge(search.chosen, env),
     diagnoseBlas(search.chosen),
