@@ -61,6 +61,22 @@ TLS_INLINE void add_scaled(T* to, const T* from, int64_t count, T factor) {
   for (; i < count; ++i) to[i] += from[i] * factor;
 }
 
+// to = a + b. `count` is a whole number of vectors.
+template <class T>
+TLS_INLINE void add_rows(T* to, const T* a, const T* b, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes<T>) store(to + i, load(a + i) + load(b + i));
+}
+
+// `count` is a whole number of vectors.
+template <class T>
+TLS_INLINE void add_to_both(T* one, T* other, const T* from, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes<T>) {
+    const Vector<T> more = load(from + i);
+    store(one + i, load(one + i) + more);
+    store(other + i, load(other + i) + more);
+  }
+}
+
 // Exchanges the halves of each block of 2 * Step rows and columns that lie off its diagonal: done for every power of two, this
 // transposes. `a` and `b` are rows Step apart.
 template <int Step, class V, int... Lane>
