@@ -2,7 +2,7 @@
 // own, under one softmax (Zhu et al. 2021, section 3.3; see docs/attention.md). Forward and backward, one head of one sequence
 // at a time.
 //
-// Scores exist for one group of queries at a time. The backward pass computes them again from the logarithms of their sums.
+// Scores exist for one group of queries at a time. The backward pass computes them again.
 //
 // Row r of a group sees the keys [r, r + W) of the group's strip of keys: a diagonal band. Scores by distance lie under their
 // keys when each row is one column further right than the row before it, so products read and write them there with a row of
@@ -373,11 +373,10 @@ class CausalWork {
   void forward(const Group& group) {
     pack_queries(group);
     compute_scores(group);
-    T factors[kMostCausalQueries];
+    Softmax<T>* softmaxes = softmaxes_of(group);
     for (int64_t r = 0; r < group.count; ++r) {
       const RowSum<T> row = exponentials(scores_ + r * width_, group.used());
-      factors[r] = T{1} / row.sum;
-      log_sums(group)[r] = row.largest + std::log(row.sum);
+      softmaxes[r] = {row.largest, T{1} / row.sum};
     }
     drop(group, scores_);
     fill(results_, group.count * Hp_, T{0});
@@ -387,7 +386,7 @@ class CausalWork {
     });
     for (int64_t r = 0; r < group.count; ++r) {
       prefetch_row_to_write(a_.result.at(b_, group.first + r + kRowsAhead, n_), H_);
-      copy_scaled(a_.result.at(b_, group.first + r, n_), results_ + r * Hp_, H_, factors[r]);
+      copy_scaled(a_.result.at(b_, group.first + r, n_), results_ + r * Hp_, H_, softmaxes[r].factor);
     }
   }
 
@@ -396,13 +395,18 @@ class CausalWork {
     return {scores + row * width_ + group.columns + row, width_};
   }
 
-  T* log_sums(const Group& group) const { return a_.log_sums + (b_ * s_.heads + n_) * s_.queries + group.first; }
+  Softmax<T>* softmaxes_of(const Group& group) const {
+    return a_.softmaxes + (b_ * s_.heads + n_) * s_.queries + group.first;
+  }
 
   void backward(const Group& group) {
     pack_queries(group);
     compute_scores(group);
     pack_rows(results_, a_.result_gradient, b_, group.first, group.count);
-    for (int64_t r = 0; r < group.count; ++r) weights_again(scores_ + r * width_, group.used(), log_sums(group)[r]);
+    for (int64_t r = 0; r < group.count; ++r) {
+      const Softmax<T> softmax = softmaxes_of(group)[r];
+      weights_again(scores_ + r * width_, group.used(), softmax.largest, softmax.factor);
+    }
     T* kept = scores_;
     if (a_.dropout.probability > 0) {
       kept = kept_;
@@ -473,10 +477,8 @@ class CausalWork {
     });
     if (a_.positions.data != nullptr)
       add_product(group.count, W_, Matrix<T>{score_gradients_ + group.columns, width_ + 1}, positions_, from_positions_);
-    for (int64_t r = 0; r < group.count; ++r) {
-      add_scaled(window_bias_sums(), from_keys_ + r * Hp_, Hp_, T{1});
-      add_scaled(position_bias_sums(), from_positions_ + r * Hp_, Hp_, T{1});
-    }
+    add_sum_of_rows(window_bias_sums(), from_keys_, group.count);
+    add_sum_of_rows(position_bias_sums(), from_positions_, group.count);
     if (group.columns > 0) each_piece(group, [&](const Piece& piece) {
       if (piece.seen() == 0) return;
       place(piece);
@@ -488,6 +490,15 @@ class CausalWork {
       add_scaled(from_keys_ + r * Hp_, from_positions_ + r * Hp_, Hp_, T{1});
       prefetch_row_to_write(a_.query_gradient.at(b_, group.first + r + kRowsAhead, n_), H_);
       copy_scaled(a_.query_gradient.at(b_, group.first + r, n_), from_keys_ + r * Hp_, H_, static_cast<T>(a_.scale));
+    }
+  }
+
+  // The sum first, so that what is added each time is large enough to count.
+  void add_sum_of_rows(T* to, const T* rows, int64_t count) {
+    for (int64_t h = 0; h < Hp_; h += kLanes<T>) {
+      Vector<T> sum{};
+      for (int64_t r = 0; r < count; ++r) sum += load(rows + r * Hp_ + h);
+      store(to + h, load(to + h) + sum);
     }
   }
 

@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "kernels.h"
@@ -21,6 +22,9 @@ namespace {
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+
+// Of any number of chunks: products of two of them are numbers still.
+constexpr int64_t kMostChunks = int64_t{1} << 31;
 
 // What attention is computed from, in the order of the schema.
 struct Inputs {
@@ -44,9 +48,9 @@ CausalShape checked_shape(const Inputs& in, int64_t window, at::IntArrayRef chun
   const Tensor& query = in.query;
   TORCH_CHECK(query.dim() == 4 && in.key.dim() == 4, "causal_attention: expected a query (B, T, N, H) and a key (B, M+T, N, H), ",
               "received ", query.sizes(), " and ", in.key.sizes());
-  TORCH_CHECK(chunks.size() == 5 && chunks[0] >= 1 && chunks[1] >= 0 && chunks[2] >= 0 && chunks[2] < chunks[0] &&
-                  chunks[3] >= 0 && chunks[4] >= 0,
-              "causal_attention: expected chunks [size from 1, rank, offset below the size, remembered, reach], received ", chunks);
+  const bool counts = std::all_of(chunks.begin(), chunks.end(), [](int64_t n) { return n >= 0 && n <= kMostChunks; });
+  TORCH_CHECK(counts && chunks.size() == 5 && chunks[2] < chunks[0],
+              "causal_attention: expected chunks [size, rank, offset below the size, remembered, reach], received ", chunks);
   TORCH_CHECK(window >= 1, "causal_attention: expected a window from 1, received ", window);
   TORCH_CHECK(dropout >= 0 && dropout < 1, "causal_attention: expected a dropout probability from 0 to 1, received ", dropout);
   TORCH_CHECK(in.chunk_key.defined() == in.chunk_value.defined() && (in.chunk_key.defined() || !in.chunk_positions.defined()),
@@ -59,7 +63,7 @@ CausalShape checked_shape(const Inputs& in, int64_t window, at::IntArrayRef chun
   shape.head_size = H;
   shape.queries = T;
   shape.before = in.key.size(1) - T;
-  shape.window = window;
+  shape.window = std::min(window, in.key.size(1));  // further away there are no keys
   shape.slots = in.chunk_key.defined() ? in.chunk_key.size(1) : 0;
   shape.ids = in.chunk_positions.defined() ? in.chunk_positions.size(0) : 0;
   shape.chunk_size = chunks[0];
@@ -91,6 +95,12 @@ Rows<T> shared_rows_of(const Tensor& tensor) {
   return tensor.defined() ? rows_of<T>(tensor.unsqueeze(0)) : Rows<T>{};
 }
 
+// Distances that there are keys at: the last ones of (W, N, H).
+Tensor reached(const Tensor& positions, const CausalShape& shape) {
+  if (!positions.defined()) return {};
+  return positions.narrow(0, positions.size(0) - shape.window, shape.window);
+}
+
 template <class T>
 const T* data_of(const Tensor& tensor) {
   return tensor.defined() ? tensor.data_ptr<T>() : nullptr;
@@ -98,7 +108,7 @@ const T* data_of(const Tensor& tensor) {
 
 template <class T>
 CausalArguments<T> arguments_of(const CausalShape& shape, const Inputs& in, double scale, Dropout dropout,
-                                const Tensor& log_sums) {
+                                const Tensor& softmaxes) {
   CausalArguments<T> a{};
   a.shape = shape;
   a.scale = scale;
@@ -108,11 +118,11 @@ CausalArguments<T> arguments_of(const CausalShape& shape, const Inputs& in, doub
   a.value = rows_of<const T>(in.value);
   a.window_bias = data_of<T>(in.window_bias);
   a.position_bias = data_of<T>(in.position_bias);
-  a.positions = shared_rows_of<const T>(in.window_positions);
+  a.positions = shared_rows_of<const T>(reached(in.window_positions, shape));
   a.slot_key = rows_of<const T>(in.chunk_key);
   a.slot_value = rows_of<const T>(in.chunk_value);
   a.slot_positions = shared_rows_of<const T>(in.chunk_positions);
-  a.log_sums = log_sums.data_ptr<T>();
+  a.softmaxes = reinterpret_cast<Softmax<T>*>(softmaxes.data_ptr<T>());
   return a;
 }
 
@@ -125,10 +135,10 @@ std::tuple<Tensor, Tensor> forward_cpu(const Tensor& query, const Tensor& window
                              chunk_value, chunk_positions);
   const CausalShape shape = checked_shape(in, window, chunks, dropout);
   Tensor result = at::empty(query.sizes(), query.options());
-  Tensor log_sums = at::empty({shape.batch, shape.heads, shape.queries}, query.options());
-  if (result.numel() == 0) return {result, log_sums};
+  Tensor softmaxes = at::empty({shape.batch, shape.heads, shape.queries, 2}, query.options());
+  if (result.numel() == 0) return {result, softmaxes};
   AT_DISPATCH_FLOATING_TYPES(query.scalar_type(), "causal_attention", [&] {
-    auto a = arguments_of<scalar_t>(shape, in, scale, {dropout, static_cast<uint64_t>(seed)}, log_sums);
+    auto a = arguments_of<scalar_t>(shape, in, scale, {dropout, static_cast<uint64_t>(seed)}, softmaxes);
     a.result = rows_of<scalar_t>(result);
     const auto& kernel = kernels<scalar_t>().causal;
     each_part<scalar_t>(shape.batch, shape.heads, kernel.strips(shape), kernel.scratch(shape, false),
@@ -136,7 +146,7 @@ std::tuple<Tensor, Tensor> forward_cpu(const Tensor& query, const Tensor& window
                           kernel.forward(a, b, n, first, last, scratch);
                         });
   });
-  return {result, log_sums};
+  return {result, softmaxes};
 }
 
 // Gradients of what several items add to: those of the whole batch in a copy for each group of sequences and part, those of one
@@ -155,15 +165,14 @@ struct SharedGradients {
   void give(CausalArguments<T>& a, int64_t copy, int64_t part) const {
     a.window_bias_gradient = window_bias.at(copy);
     a.position_bias_gradient = position_bias.at(copy);
-    a.positions_gradient = rows_in(window_positions, copy);
-    a.slot_positions_gradient = rows_in(chunk_positions, copy);
-    if (!chunk_key.copies.defined()) return;
-    a.slot_key_gradient = rows_of<T>(chunk_key.copies.select(0, part));
-    a.slot_value_gradient = rows_of<T>(chunk_value.copies.select(0, part));
+    a.positions_gradient = shared_rows_of<T>(reached(copy_of(window_positions, copy), a.shape));
+    a.slot_positions_gradient = shared_rows_of<T>(copy_of(chunk_positions, copy));
+    a.slot_key_gradient = rows_of<T>(copy_of(chunk_key, part));
+    a.slot_value_gradient = rows_of<T>(copy_of(chunk_value, part));
   }
 
-  static Rows<T> rows_in(const Partial<T>& partial, int64_t copy) {
-    return partial.copies.defined() ? shared_rows_of<T>(partial.copies.select(0, copy)) : Rows<T>{};
+  static Tensor copy_of(const Partial<T>& partial, int64_t copy) {
+    return partial.copies.defined() ? partial.copies.select(0, copy) : Tensor();
   }
 
   Partial<T> window_bias, position_bias, window_positions, chunk_positions, chunk_key, chunk_value;
@@ -171,7 +180,7 @@ struct SharedGradients {
 
 using Gradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
-Gradients backward_cpu(const Tensor& gradient, const Tensor& log_sums, const Tensor& query, const Tensor& window_key,
+Gradients backward_cpu(const Tensor& gradient, const Tensor& softmaxes, const Tensor& query, const Tensor& window_key,
                        const Tensor& window_value, const OptionalTensor& window_bias, const OptionalTensor& position_bias,
                        const OptionalTensor& window_positions, const OptionalTensor& chunk_key,
                        const OptionalTensor& chunk_value, const OptionalTensor& chunk_positions, int64_t window,
@@ -180,7 +189,7 @@ Gradients backward_cpu(const Tensor& gradient, const Tensor& log_sums, const Ten
                              chunk_value, chunk_positions);
   const CausalShape shape = checked_shape(in, window, chunks, dropout);
   check_like("gradient", gradient, query, query.sizes());
-  check_like("log_sums", log_sums, query, {shape.batch, shape.heads, shape.queries});
+  check_like("softmaxes", softmaxes, query, {shape.batch, shape.heads, shape.queries, 2});
   Tensor dquery = at::zeros(query.sizes(), query.options()), dkey = at::zeros(window_key.sizes(), query.options()),
          dvalue = at::zeros(window_value.sizes(), query.options());
   if (query.numel() == 0)
@@ -193,9 +202,9 @@ Gradients backward_cpu(const Tensor& gradient, const Tensor& log_sums, const Ten
             zeros_like_or_none(chunk_key),
             zeros_like_or_none(chunk_value),
             zeros_like_or_none(chunk_positions)};
-  const Tensor g = with_rows(gradient), sums = log_sums.contiguous();
+  const Tensor g = with_rows(gradient), weights = softmaxes.contiguous();
   return AT_DISPATCH_FLOATING_TYPES(query.scalar_type(), "causal_attention", [&]() -> Gradients {
-    auto arguments = arguments_of<scalar_t>(shape, in, scale, {dropout, static_cast<uint64_t>(seed)}, sums);
+    auto arguments = arguments_of<scalar_t>(shape, in, scale, {dropout, static_cast<uint64_t>(seed)}, weights);
     arguments.result_gradient = rows_of<const scalar_t>(g);
     arguments.query_gradient = rows_of<scalar_t>(dquery);
     arguments.key_gradient = rows_of<scalar_t>(dkey);
@@ -243,9 +252,9 @@ class CausalAttention : public torch::autograd::Function<CausalAttention> {
                         at::IntArrayRef chunks, double scale, double dropout, int64_t seed) {
     static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("tls::causal_attention_forward", "").typed<Forward>();
     at::AutoDispatchBelowADInplaceOrView below;
-    auto [result, log_sums] = op.call(query, window_key, window_value, window_bias, position_bias, window_positions, chunk_key,
+    auto [result, softmaxes] = op.call(query, window_key, window_value, window_bias, position_bias, window_positions, chunk_key,
                                       chunk_value, chunk_positions, window, chunks, scale, dropout, seed);
-    context->save_for_backward({log_sums, query, window_key, window_value, or_none(window_bias), or_none(position_bias),
+    context->save_for_backward({softmaxes, query, window_key, window_value, or_none(window_bias), or_none(position_bias),
                                 or_none(window_positions), or_none(chunk_key), or_none(chunk_value),
                                 or_none(chunk_positions)});
     context->saved_data["window"] = window;
@@ -294,9 +303,9 @@ TORCH_LIBRARY_FRAGMENT(tls, library) {
   library.def(
       "causal_attention_forward(Tensor query, Tensor window_key, Tensor window_value, Tensor? window_bias, Tensor? "
       "position_bias, Tensor? window_positions, Tensor? chunk_key, Tensor? chunk_value, Tensor? chunk_positions, int window, "
-      "int[] chunks, float scale, float dropout, int seed) -> (Tensor result, Tensor log_sums)");
+      "int[] chunks, float scale, float dropout, int seed) -> (Tensor result, Tensor softmaxes)");
   library.def(
-      "causal_attention_backward(Tensor gradient, Tensor log_sums, Tensor query, Tensor window_key, Tensor window_value, "
+      "causal_attention_backward(Tensor gradient, Tensor softmaxes, Tensor query, Tensor window_key, Tensor window_value, "
       "Tensor? window_bias, Tensor? position_bias, Tensor? window_positions, Tensor? chunk_key, Tensor? chunk_value, Tensor? "
       "chunk_positions, int window, int[] chunks, float scale, float dropout, int seed) -> (Tensor, Tensor, Tensor, Tensor, "
       "Tensor, Tensor, Tensor, Tensor, Tensor)");

@@ -97,7 +97,13 @@ struct CausalShape {
   int64_t chunk_size, rank, offset, remembered, reach;
 };
 
-// Forward: query to log_sums are read or written. Backward: the gradients too; those of query are written, result_gradient is
+// What made weights of a query's scores: the largest of them, and one over the sum of their exponentials less that.
+template <class T>
+struct Softmax {
+  T largest, factor;
+};
+
+// Forward: query to softmaxes are read or written. Backward: the gradients too; those of query are written, result_gradient is
 // read, the others are added to.
 template <class T>
 struct CausalArguments {
@@ -110,7 +116,7 @@ struct CausalArguments {
   Rows<const T> slot_key, slot_value;           // (B, C, N, H), the oldest first
   Rows<const T> slot_positions;                 // (P, N, H) of ids P-1 to 0, or none
   Rows<T> result;
-  T* log_sums;  // (B, N, T)
+  Softmax<T>* softmaxes;  // (B, N, T)
   Rows<const T> result_gradient;
   Rows<T> query_gradient, key_gradient, value_gradient, positions_gradient;
   Rows<T> slot_key_gradient, slot_value_gradient, slot_positions_gradient;

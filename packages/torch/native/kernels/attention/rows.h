@@ -143,6 +143,14 @@ TLS_INLINE void weights_again(T* scores, int64_t count, T log_sum) {
   for (int64_t i = 0; i < count; i += lanes) store(scores + i, exponential(load(scores + i) - log_sum));
 }
 
+// Scores become the weights that they became before, given the largest of them and the factor that followed: no less exact than then,
+// which the logarithm of a sum is where scores are large.
+template <class T>
+TLS_INLINE void weights_again(T* scores, int64_t count, T largest, T factor) {
+  constexpr int lanes = kLanes<T>;
+  for (int64_t i = 0; i < count; i += lanes) store(scores + i, exponential(load(scores + i) - largest) * factor);
+}
+
 // The gradient of softmax, in place of the gradient of its weights: weight * (gradient - the mean of gradients by weight).
 template <class T>
 TLS_INLINE void softmax_backward(T* gradients, const T* weights, int64_t count) {
