@@ -127,6 +127,22 @@ function poolTokens({ inputs }: RecordedOp): number {
   return 2 * product(shapeOf(inputs[1])) * shapeOf(inputs[0])[3]!;
 }
 
+/**
+ * Scores and what the values make of them, for each pair of a query and a key that it sees. Window keys meet it twice, by content
+ * and by distance; a chunk's key and that of its id are one.
+ */
+function causalAttention(op: RecordedOp): number {
+  const [batch, T, N, H] = shapeOf(op.inputs[0]) as [number, number, number, number];
+  const before = shapeOf(op.inputs[1])[1]! - T;
+  const [size, rank, offset, remembered, reach] = op.inputs[10] as [number, number, number, number, number];
+  let pairs = 0;
+  for (let t = 0; t < T; t++) {
+    const chunks = op.inputs[6] === null ? 0 : remembered + Math.floor((offset + t) / size);
+    pairs += 3 * Math.min(op.inputs[9] as number, before + t + 1) + 2 * Math.min(reach, chunks * rank);
+  }
+  return pairs * batch * N * H;
+}
+
 const COUNTERS: Record<string, (op: RecordedOp) => number> = {
   'aten::linear': (op) => matrixProduct(op, 0),
   'aten::matmul': (op) => matrixProduct(op, 0),
@@ -143,4 +159,5 @@ const COUNTERS: Record<string, (op: RecordedOp) => number> = {
   'aten::convolution': convolution,
   'tls::window_attention': windowAttention,
   'tls::pool_tokens': poolTokens,
+  'tls::causal_attention': causalAttention,
 };

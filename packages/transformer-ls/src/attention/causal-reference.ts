@@ -6,17 +6,34 @@
  * Shape letters: B batch, T tokens of the segment, M tokens of the cache, c chunk size, R rank, W window, D width, N heads,
  * H head size, n = (T+M)/c chunks.
  */
-import { ArgumentError, cat, type LayerNorm, type Linear, type Tensor } from '@transformer-ls/torch';
+import { ArgumentError, cat, type LayerNorm, type Linear, type Tensor, tensor } from '@transformer-ls/torch';
+import { causalAttention } from './causal-operator.js';
 import { CausalAttentionParameters, positionKeys } from './causal-parameters.js';
+import { fusedFor } from './fused.js';
 import { mergeHeads, sharedScores, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import { chunkWeights, compressChunks } from './projection.js';
 import { bandOf, pool, type Tiling, tileKeys, tileQueries, tilingFor, untileQueries } from './windows.js';
 
 interface KeysAndValues {
-  keys: Tensor;
-  values: Tensor;
+  readonly keys: Tensor;
+  readonly values: Tensor;
 }
+
+/** Positions as keys: (N, H, W) and (N, H, n*R). */
+interface Positions {
+  readonly window: Tensor;
+  readonly chunks: Tensor;
+}
+
+/** Keys and values of the window, (B, W-1+T, D), and the compressed ones, (B, n*R, D). */
+interface SeenTokens {
+  readonly window: KeysAndValues;
+  readonly compressed: KeysAndValues;
+}
+
+/** true = may not attend, broadcast to (N, B, T/c, c, n*R); `causal`: the mask of `causalChunkMask`. */
+export type ChunkMask = Tensor | 'causal';
 
 export class ReferenceCausalAttention extends CausalAttentionParameters {
   /**
@@ -24,7 +41,7 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
    * @param cache (B, M, D) the same layer's earlier inputs; M a multiple of c and at least W
    * @param chunkPositions (1, n*R, D) embeddings of chunk ids n*R-1 … 0
    * @param windowPositions (1, W, D) embeddings of distances W-1 … 0
-   * @param chunkMask true = may not attend, broadcast to (N, B, T/c, c, n*R); without it the long-range part is not causal
+   * @param chunkMask without it the long-range part is not causal
    * @returns (B, T, D)
    */
   forward(
@@ -32,25 +49,76 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
     cache: Tensor,
     chunkPositions: Tensor,
     windowPositions: Tensor,
-    chunkMask: Tensor | null,
+    chunkMask: ChunkMask | null,
   ): Tensor {
     this.checkLengths(h, cache);
-    const { heads: N } = this.config;
-    const tiling = tilingFor(h.size(1), this.config.windowSize);
-    const query = splitHeads(this.proj_query.forward(h), N)
-      .mul(1 / Math.sqrt(h.size(-1) / N))
-      .contiguous(); // (N, B, T, H)
+    const { heads, chunkSize: c, projectionRank } = this.config;
+    const query = this.proj_query.forward(h);
     const projected = { keys: this.proj_key.forward(h), values: this.proj_val.forward(h) };
-    const window = this.windowMemory(cache, projected);
-    const compressed = this.compressedMemory(h, cache, projected);
+    const seen = {
+      window: this.windowMemory(cache, projected),
+      compressed: this.compressedMemory(h, cache, projected),
+    };
+    const positions = {
+      window: positionKeys(this.r_net.forward(windowPositions.squeeze(0)), heads), // (N, H, W)
+      chunks: positionKeys((this.r_net_chunk as Linear).forward(chunkPositions.squeeze(0)), heads), // (N, H, n*R)
+    };
+    const cached = cache.size(1) / c;
+    if (chunkMask === 'causal' && fusedFor(h))
+      return this.proj_out.forward(this.fused(query, seen, positions, cached));
+    const mask =
+      chunkMask === 'causal' ? causalMaskTensor(h.size(1) / c, cached, projectionRank, h.device) : chunkMask;
+    return this.proj_out.forward(this.composed(query, seen, positions, mask));
+  }
 
-    const windowScores = this.windowScores(query, window.keys, windowPositions, tiling); // (N, B, G, S, Y)
-    const chunkScores = this.chunkScores(query, compressed.keys, chunkPositions, chunkMask); // (N, B, T, n*R)
+  /** (B, T, D) of one operator that keeps no scores. */
+  private fused(
+    query: Tensor,
+    { window, compressed }: SeenTokens,
+    positions: Positions,
+    cached: number,
+  ): Tensor {
+    const { heads, chunkSize, projectionRank } = this.config;
+    return causalAttention({
+      query,
+      windowKeys: window.keys,
+      windowValues: window.values,
+      windowBias: this.r_w_bias,
+      positionBias: this.r_r_bias,
+      windowPositions: positions.window,
+      chunks: {
+        ...compressed,
+        positions: positions.chunks,
+        size: chunkSize,
+        rank: projectionRank,
+        offset: 0,
+        remembered: cached,
+        reach: positions.chunks.size(2),
+      },
+      heads,
+    });
+  }
+
+  /** The same composed of plain operators. */
+  private composed(
+    projected: Tensor,
+    { window, compressed }: SeenTokens,
+    positions: Positions,
+    mask: Tensor | null,
+  ): Tensor {
+    const { heads: N } = this.config;
+    const [, T, D] = projected.shape as [number, number, number];
+    const tiling = tilingFor(T, this.config.windowSize);
+    const query = splitHeads(projected, N)
+      .mul(1 / Math.sqrt(D / N))
+      .contiguous(); // (N, B, T, H)
+    const windowScores = this.windowScores(query, window.keys, positions.window, tiling); // (N, B, G, S, Y)
+    const chunkScores = this.chunkScores(query, compressed.keys, positions.chunks, mask); // (N, B, T, n*R)
     const [toChunks, toWindow] = jointSoftmax(tileQueries(chunkScores, tiling), windowScores);
 
     const fromWindow = toWindow.matmul(tileKeys(window.values, N, tiling));
     const fromChunks = pool(toChunks, splitHeads(compressed.values, N));
-    return this.proj_out.forward(mergeHeads(untileQueries(fromWindow.add(fromChunks), tiling)));
+    return mergeHeads(untileQueries(fromWindow.add(fromChunks), tiling));
   }
 
   private checkLengths(h: Tensor, cache: Tensor): void {
@@ -93,8 +161,7 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
     const byContent = tileQueries(query, tiling)
       .add(this.r_w_bias.transpose(0, 1))
       .matmul(tileKeys(keys, heads, tiling).transpose(-1, -2));
-    const positional = positionKeys(this.r_net.forward(positions.squeeze(0)), heads); // (N, H, W)
-    const byDistance = sharedScores(query.add(this.r_r_bias.transpose(0, 1)), positional);
+    const byDistance = sharedScores(query.add(this.r_r_bias.transpose(0, 1)), positions);
     return byContent.add(bandOf(byDistance, tiling));
   }
 
@@ -103,8 +170,7 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
     const { heads, chunkSize: c } = this.config;
     const [N, B, T] = query.shape as [number, number, number];
     const byContent = query.matmul(splitHeads(keys, heads).transpose(-1, -2));
-    const positional = positionKeys((this.r_net_chunk as Linear).forward(positions.squeeze(0)), heads); // (N, H, n*R)
-    const scores = byContent.add(this.shiftByChunk(sharedScores(query, positional)));
+    const scores = byContent.add(this.shiftByChunk(sharedScores(query, positions)));
     if (mask === null) return scores;
     const [rows, columns] = [T / c, scores.size(-1)];
     return scores
@@ -146,4 +212,20 @@ export function causalChunkMask(segmentChunks: number, cachedChunks: number, ran
     const chunk = Math.floor((index % columns) / rank);
     return chunk >= cachedChunks + row;
   });
+}
+
+/** The mask for a forward pass: a tensor (1, 1, T/c, 1, n*R) where attention is composed, once for all layers. */
+export function causalMaskFor(
+  like: Tensor,
+  segmentChunks: number,
+  cachedChunks: number,
+  rank: number,
+): ChunkMask {
+  return fusedFor(like) ? 'causal' : causalMaskTensor(segmentChunks, cachedChunks, rank, like.device);
+}
+
+function causalMaskTensor(segmentChunks: number, cachedChunks: number, rank: number, device: string): Tensor {
+  const hidden = Uint8Array.from(causalChunkMask(segmentChunks, cachedChunks, rank), Number);
+  const columns = (segmentChunks + cachedChunks) * rank;
+  return tensor(hidden, { dtype: 'bool', shape: [1, 1, segmentChunks, 1, columns], device });
 }

@@ -8,7 +8,9 @@
  * memory, rows = chunks that the segment touches, G tiles of S queries with Y keys.
  */
 import { cat, type LayerNorm, type Linear, type Tensor, zeros } from '@transformer-ls/torch';
+import { causalAttention } from './causal-operator.js';
 import { type CausalAttentionConfig, CausalAttentionParameters, positionKeys } from './causal-parameters.js';
+import { fusedFor } from './fused.js';
 import { mergeHeads, sharedScores, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import { chunkWeights, compressChunks } from './projection.js';
@@ -63,6 +65,16 @@ interface Placement {
   readonly reach: number;
 }
 
+/** Normalised keys and values that the segment's queries see. */
+interface SeenTokens {
+  /** (B, min(W-1, tokens before) + T, D). */
+  readonly windowKeys: Tensor;
+  readonly windowValues: Tensor;
+  /** (B, (m + rows - 1)*R, D). */
+  readonly chunkKeys: Tensor;
+  readonly chunkValues: Tensor;
+}
+
 export class CausalAttention extends CausalAttentionParameters {
   constructor(override readonly config: ConsistentAttentionConfig) {
     super(config);
@@ -108,39 +120,74 @@ export class CausalAttention extends CausalAttentionParameters {
     memory: CausalMemory,
     positions: PositionKeys,
   ): { output: Tensor; memory: CausalMemory } {
-    const { heads: N, windowSize: W } = this.config;
-    const T = x.size(1);
-    const tiling = tilingFor(T, W);
-    const query = splitHeads(this.proj_query.forward(x), N)
-      .mul(1 / Math.sqrt(x.size(-1) / N))
-      .contiguous(); // (N, B, T, H)
+    const { windowSize: W } = this.config;
     const keys = this.proj_key.forward(x);
     const values = this.proj_val.forward(x);
     const windowKeys = cat([memory.windowKeys, this.dual_ln_win.forward(keys)], 1);
     const windowValues = cat([memory.windowValues, this.dual_ln_win.forward(values)], 1);
-    const place = this.place(T, memory);
+    const place = this.place(x.size(1), memory);
     const chunks = this.extendChunks(x, keys, values, memory, place);
-
-    const windowScores = this.windowScores(query, windowKeys, positions.window, tiling); // (N, B, G, S, Y)
-    const tiledValues = tileKeys(withMissing(windowValues, W, T), N, tiling);
+    const seen = {
+      windowKeys,
+      windowValues,
+      chunkKeys: chunks.visible.keys,
+      chunkValues: chunks.visible.values,
+    };
+    const query = this.proj_query.forward(x);
+    const attended = fusedFor(x)
+      ? this.fused(query, seen, positions, place)
+      : this.composed(query, seen, positions, place);
     const next = {
       windowKeys: lastTokens(windowKeys, W - 1),
       windowValues: lastTokens(windowValues, W - 1),
       ...chunks.open,
+      ...chunks.kept,
     };
-    const seen = chunks.visible;
-    if (place.reach === 0) {
-      const output = windowScores.softmax(-1).matmul(tiledValues);
-      return { output: this.finish(output, tiling), memory: { ...next, ...chunks.kept } };
-    }
-    const chunkScores = this.chunkScores(query, seen.keys, positions.chunks as Tensor, place); // (N, B, T, C)
-    const [toChunks, toWindow] = jointSoftmax(tileQueries(chunkScores, tiling), windowScores);
-    const output = toWindow.matmul(tiledValues).add(pool(toChunks, splitHeads(seen.values, N)));
-    return { output: this.finish(output, tiling), memory: { ...next, ...chunks.kept } };
+    return { output: this.proj_out.forward(attended), memory: next };
   }
 
-  private finish(output: Tensor, tiling: Tiling): Tensor {
-    return this.proj_out.forward(mergeHeads(untileQueries(output, tiling)));
+  /** (B, T, D) of one operator that keeps no scores. */
+  private fused(query: Tensor, seen: SeenTokens, positions: PositionKeys, place: Placement): Tensor {
+    const { heads, chunkSize, projectionRank } = this.config;
+    return causalAttention({
+      query,
+      windowKeys: seen.windowKeys,
+      windowValues: seen.windowValues,
+      windowBias: this.r_w_bias,
+      positionBias: this.r_r_bias,
+      windowPositions: positions.window,
+      chunks:
+        place.reach === 0
+          ? null
+          : {
+              keys: seen.chunkKeys,
+              values: seen.chunkValues,
+              positions: positions.chunks as Tensor,
+              size: chunkSize,
+              rank: projectionRank,
+              offset: place.offset,
+              remembered: place.remembered,
+              reach: place.reach,
+            },
+      heads,
+    });
+  }
+
+  /** The same composed of plain operators. */
+  private composed(projected: Tensor, seen: SeenTokens, positions: PositionKeys, place: Placement): Tensor {
+    const { heads: N, windowSize: W } = this.config;
+    const [, T, D] = projected.shape as [number, number, number];
+    const tiling = tilingFor(T, W);
+    const query = splitHeads(projected, N)
+      .mul(1 / Math.sqrt(D / N))
+      .contiguous(); // (N, B, T, H)
+    const windowScores = this.windowScores(query, seen.windowKeys, positions.window, tiling); // (N, B, G, S, Y)
+    const tiledValues = tileKeys(withMissing(seen.windowValues, W, T), N, tiling);
+    if (place.reach === 0) return finish(windowScores.softmax(-1).matmul(tiledValues), tiling);
+    const chunkScores = this.chunkScores(query, seen.chunkKeys, positions.chunks as Tensor, place); // (N, B, T, C)
+    const [toChunks, toWindow] = jointSoftmax(tileQueries(chunkScores, tiling), windowScores);
+    const output = toWindow.matmul(tiledValues).add(pool(toChunks, splitHeads(seen.chunkValues, N)));
+    return finish(output, tiling);
   }
 
   private place(T: number, memory: CausalMemory): Placement {
@@ -227,6 +274,11 @@ export class CausalAttention extends CausalAttentionParameters {
       },
     };
   }
+}
+
+/** (N, B, G, S, H) → (B, T, D). */
+function finish(output: Tensor, tiling: Tiling): Tensor {
+  return mergeHeads(untileQueries(output, tiling));
 }
 
 /** A layer without a long-range part carries the (empty) long-range memory along. */

@@ -180,9 +180,9 @@ describe('the consistent language model', () => {
       const model = modelWith({ layers: 1, memoryLength: 0, projectionRank: 0 });
       const [D, inner, W, T] = [8, 16, 6, 12];
       const { ops } = recordOps(() => model.forward(randint(0, VOCABULARY, [1, T])));
-      const tileKeys = Math.min(T, 16) + W - 1;
       const weights = T * (4 * D * D + 2 * D * inner + D * VOCABULARY) + W * D * D; // and the window's positions
-      const scores = T * D * (2 * tileKeys + W);
+      const pairs = (W * (W + 1)) / 2 + (T - W) * W; // of a query and a key that it sees
+      const scores = 3 * pairs * D; // by content, by distance, and the values
       expect(countMultiplyAccumulates(ops)).toBe(weights + scores);
       model.dispose();
     });

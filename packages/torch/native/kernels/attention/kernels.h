@@ -86,10 +86,58 @@ struct PoolKernels {
   void (*backward)(const PoolArguments<T>&, int64_t b, int64_t n, int64_t first, int64_t end, T* scratch);
 };
 
+// Queries are T tokens of a stream, of which `before` window tokens are known besides. Chunks of chunk_size tokens lie at fixed places
+// of the stream: `offset` tokens of the first query's chunk come before it, and `remembered` chunks before that one. A chunk has
+// `rank` slots. A query sees the slots of the chunks before its own whose id, counted back from its own chunk, is less than
+// `reach`.
+struct CausalShape {
+  int64_t batch, heads, head_size;
+  int64_t queries, before, window;
+  int64_t slots, ids;  // that there are keys and positions for
+  int64_t chunk_size, rank, offset, remembered, reach;
+};
+
+// What made weights of a query's scores: the largest of them, and one over the sum of their exponentials less that.
+template <class T>
+struct Softmax {
+  T largest, factor;
+};
+
+// Forward: query to softmaxes are read or written. Backward: the gradients too; those of query are written, result_gradient is
+// read, the others are added to.
+template <class T>
+struct CausalArguments {
+  CausalShape shape;
+  double scale;
+  Dropout dropout;
+  Rows<const T> query, key, value;              // (B, T, N, H), (B, before + T, N, H) twice
+  const T *window_bias, *position_bias;         // (N, H) or null: join the scaled query where it meets keys, and distances
+  Rows<const T> positions;                      // (W, N, H) of distances W-1 to 0, or none
+  Rows<const T> slot_key, slot_value;           // (B, C, N, H), the oldest first
+  Rows<const T> slot_positions;                 // (P, N, H) of ids P-1 to 0, or none
+  Rows<T> result;
+  Softmax<T>* softmaxes;  // (B, N, T)
+  Rows<const T> result_gradient;
+  Rows<T> query_gradient, key_gradient, value_gradient, positions_gradient;
+  Rows<T> slot_key_gradient, slot_value_gradient, slot_positions_gradient;
+  T *window_bias_gradient, *position_bias_gradient;
+};
+
+// As of a window; strips are runs of queries.
+template <class T>
+struct CausalKernels {
+  int64_t (*strips)(const CausalShape&);
+  int64_t (*apart)(const CausalShape&);
+  int64_t (*scratch)(const CausalShape&, bool backward);
+  void (*forward)(const CausalArguments<T>&, int64_t b, int64_t n, int64_t first_strip, int64_t end_strip, T* scratch);
+  void (*backward)(const CausalArguments<T>&, int64_t b, int64_t n, int64_t first_strip, int64_t end_strip, T* scratch);
+};
+
 template <class T>
 struct AttentionKernels {
   WindowKernels<T> window;
   PoolKernels<T> pool;
+  CausalKernels<T> causal;
 };
 
 struct InstructionSet {

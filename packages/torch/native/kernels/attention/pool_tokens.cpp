@@ -2,7 +2,6 @@
 //
 // Shape letters: B batch, L tokens, N heads, H head size, R slots.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -13,6 +12,7 @@
 
 #include "kernels.h"
 #include "tensors.h"
+#include "work.h"
 
 namespace tls {
 namespace {
@@ -21,8 +21,8 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Tokens of one work item at least, and items: the same on all machines, so that sums have one order.
-constexpr int64_t kLeastTokens = 512, kWorkItems = 16;
+// Tokens of one work item at least.
+constexpr int64_t kLeastTokens = 512;
 
 int64_t parts_of(int64_t heads, int64_t tokens) {
   const int64_t most = (tokens + kLeastTokens - 1) / kLeastTokens;
@@ -37,17 +37,6 @@ void check(const Tensor& logits, const Tensor& key, const Tensor& value, const O
   if (visible)
     TORCH_CHECK(visible->scalar_type() == at::kBool && visible->sizes() == at::IntArrayRef({key.size(0), key.size(1)}),
                 "pool_tokens: expected visible (B, L) of booleans, received ", visible->scalar_type(), " ", visible->sizes());
-}
-
-template <class T>
-const PoolKernels<T>& kernels();
-template <>
-const PoolKernels<float>& kernels<float>() {
-  return instructions().float32.pool;
-}
-template <>
-const PoolKernels<double>& kernels<double>() {
-  return instructions().float64.pool;
 }
 
 template <class T>
@@ -109,7 +98,7 @@ std::tuple<Tensor, Tensor, Tensor> forward_cpu(const Tensor& logits, const Tenso
   Tensor sums = at::empty({B * N * parts, stride}, key.options());
   AT_DISPATCH_FLOATING_TYPES(key.scalar_type(), "pool_tokens", [&] {
     const auto a = arguments_of<scalar_t>(s, k, v, seen);
-    const auto& kernel = kernels<scalar_t>();
+    const auto& kernel = kernels<scalar_t>().pool;
     at::parallel_for(0, B * N * parts, 1, [&](int64_t begin, int64_t end) {
       ScratchMemory<scalar_t> scratch(kernel.scratch(a, false));
       for (int64_t item = begin; item < end; ++item) {
@@ -155,7 +144,7 @@ std::tuple<Tensor, Tensor, Tensor> backward_cpu(const Tensor& key_gradient, cons
     a.logit_gradient = rows_of<scalar_t>(dlogits);
     a.key_gradient = rows_of<scalar_t>(dkey);
     a.value_gradient = rows_of<scalar_t>(dvalue);
-    const auto& kernel = kernels<scalar_t>();
+    const auto& kernel = kernels<scalar_t>().pool;
     const int64_t parts = parts_of(B * N, L);
     at::parallel_for(0, B * N * parts, 1, [&](int64_t begin, int64_t end) {
       ScratchMemory<scalar_t> scratch(kernel.scratch(a, true));

@@ -23,7 +23,7 @@ TLS_INLINE void register_block(int64_t depth, const T* a, int64_t a_row, int64_t
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < Vectors; ++j) sums[i][j] = Add ? load(c + i * c_row + j * lanes) : Vector<T>{};
+    for (int j = 0; j < Vectors; ++j) sums[i][j] = Vector<T>{};
   for (int64_t p = 0; p < depth; ++p) {
     Vector<T> row[Vectors];
 #pragma GCC unroll 4
@@ -35,10 +35,14 @@ TLS_INLINE void register_block(int64_t depth, const T* a, int64_t a_row, int64_t
       for (int j = 0; j < Vectors; ++j) sums[i][j] += one * row[j];
     }
   }
+  // What c holds is added last: sums of many products, a part after the other, are then as exact as sums of sums.
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < Vectors; ++j) store(c + i * c_row + j * lanes, sums[i][j]);
+    for (int j = 0; j < Vectors; ++j) {
+      T* to = c + i * c_row + j * lanes;
+      store(to, Add ? load(to) + sums[i][j] : sums[i][j]);
+    }
 }
 
 template <class T, int Vectors, bool Add, int Rows = tallest(Vectors)>

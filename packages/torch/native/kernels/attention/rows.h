@@ -61,6 +61,22 @@ TLS_INLINE void add_scaled(T* to, const T* from, int64_t count, T factor) {
   for (; i < count; ++i) to[i] += from[i] * factor;
 }
 
+// to = a + b. `count` is a whole number of vectors.
+template <class T>
+TLS_INLINE void add_rows(T* to, const T* a, const T* b, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes<T>) store(to + i, load(a + i) + load(b + i));
+}
+
+// `count` is a whole number of vectors.
+template <class T>
+TLS_INLINE void add_to_both(T* one, T* other, const T* from, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes<T>) {
+    const Vector<T> more = load(from + i);
+    store(one + i, load(one + i) + more);
+    store(other + i, load(other + i) + more);
+  }
+}
+
 // Exchanges the halves of each block of 2 * Step rows and columns that lie off its diagonal: done for every power of two, this
 // transposes. `a` and `b` are rows Step apart.
 template <int Step, class V, int... Lane>
@@ -125,6 +141,14 @@ template <class T>
 TLS_INLINE void weights_again(T* scores, int64_t count, T log_sum) {
   constexpr int lanes = kLanes<T>;
   for (int64_t i = 0; i < count; i += lanes) store(scores + i, exponential(load(scores + i) - log_sum));
+}
+
+// Scores become the weights that they became before, given the largest of them and the factor that followed: no less exact than then,
+// which the logarithm of a sum is where scores are large.
+template <class T>
+TLS_INLINE void weights_again(T* scores, int64_t count, T largest, T factor) {
+  constexpr int lanes = kLanes<T>;
+  for (int64_t i = 0; i < count; i += lanes) store(scores + i, exponential(load(scores + i) - largest) * factor);
 }
 
 // The gradient of softmax, in place of the gradient of its weights: weight * (gradient - the mean of gradients by weight).

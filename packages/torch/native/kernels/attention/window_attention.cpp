@@ -4,16 +4,15 @@
 // Shape letters: B batch, L tokens = rows * columns, N heads, H head size, C shared keys, S = queries of a segment, Y = keys that a
 // segment sees.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-#include <memory>
 #include <tuple>
 
 #include "kernels.h"
 #include "tensors.h"
+#include "work.h"
 
 namespace tls {
 namespace {
@@ -21,9 +20,6 @@ namespace {
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// Enough for the threads of most machines to be busy to the end, and the same on all of them, so that sums have one order.
-constexpr int64_t kWorkItems = 16;
 
 struct Geometry {
   at::IntArrayRef grid, window, reach;
@@ -81,35 +77,14 @@ WindowArguments<T> arguments_of(const WindowShape& shape, double scale, Dropout 
   return a;
 }
 
-// The strips of one part of `parts`.
-std::pair<int64_t, int64_t> strips_of(int64_t part, int64_t parts, int64_t strips) {
-  return {strips * part / parts, strips * (part + 1) / parts};
-}
-
-template <class T>
-const WindowKernels<T>& kernels();
-template <>
-const WindowKernels<float>& kernels<float>() {
-  return instructions().float32.window;
-}
-template <>
-const WindowKernels<double>& kernels<double>() {
-  return instructions().float64.window;
-}
-
 template <class T>
 void run_forward(const WindowArguments<T>& arguments) {
   const auto& shape = arguments.shape;
-  const auto& kernel = kernels<T>();
-  const int64_t heads = shape.batch * shape.heads, strips = kernel.strips(shape);
-  const int64_t parts = std::min(strips, (kWorkItems + heads - 1) / heads);
-  at::parallel_for(0, heads * parts, 1, [&](int64_t begin, int64_t end) {
-    ScratchMemory<T> scratch(kernel.scratch(shape, false));
-    for (int64_t item = begin; item < end; ++item) {
-      const auto [first, last] = strips_of(item % parts, parts, strips);
-      kernel.forward(arguments, item / parts / shape.heads, item / parts % shape.heads, first, last, scratch.data());
-    }
-  });
+  const auto& kernel = kernels<T>().window;
+  each_part<T>(shape.batch, shape.heads, kernel.strips(shape), kernel.scratch(shape, false),
+               [&](int64_t b, int64_t n, int64_t first, int64_t last, T* scratch) {
+                 kernel.forward(arguments, b, n, first, last, scratch);
+               });
 }
 
 std::tuple<Tensor, Tensor> forward_cpu(const Tensor& query, const Tensor& key, const Tensor& value,
@@ -132,63 +107,22 @@ std::tuple<Tensor, Tensor> forward_cpu(const Tensor& query, const Tensor& key, c
   return {result, log_sums};
 }
 
-// What several items add to, each in its own copy, so that no two threads meet and the sum has one order.
 template <class T>
-struct Partial {
-  Tensor copies;  // (copies, ...)
-  T* at(int64_t copy) const { return copies.defined() ? copies.data_ptr<T>() + copy * copies.stride(0) : nullptr; }
-};
-
-template <class T>
-Partial<T> partial_like(const Tensor& whole, int64_t copies) {
-  if (!whole.defined()) return {};
-  std::vector<int64_t> sizes{copies};
-  sizes.insert(sizes.end(), whole.sizes().begin(), whole.sizes().end());
-  return {at::zeros(sizes, whole.options())};
-}
-
-Tensor sum_of_copies(const Tensor& copies) {
-  if (!copies.defined()) return {};
-  return copies.size(0) == 1 ? copies.select(0, 0) : copies.sum(0);
-}
-
-// Sequences that share a copy of the biases' gradient, and strips that are done one after another.
-struct Division {
-  int64_t groups, parts;
-};
-
-template <class T>
-Division division_of(const WindowShape& shape, bool biased) {
-  const auto& kernel = kernels<T>();
-  const int64_t strips = kernel.strips(shape), apart = std::max<int64_t>(1, kernel.apart(shape));
-  const int64_t groups = biased ? std::min<int64_t>(shape.batch, 4) : shape.batch;
-  const int64_t wanted = (kWorkItems + groups * shape.heads - 1) / (groups * shape.heads);
-  return {groups, std::max<int64_t>(1, std::min(strips / apart, wanted))};
-}
-
-// Neighbouring parts share keys, so every second part is done first, and then the others.
-template <class T>
-void run_backward(WindowArguments<T> arguments, const Division& division, const Partial<T>& shared_key,
+void run_backward(const WindowArguments<T>& arguments, const Division& division, const Partial<T>& shared_key,
                   const Partial<T>& shared_value, const Partial<T>& bias) {
   const auto& shape = arguments.shape;
-  const auto& kernel = kernels<T>();
+  const auto& kernel = kernels<T>().window;
   const int64_t strips = kernel.strips(shape), parts = division.parts, groups = division.groups;
-  for (int64_t turn = 0; turn < (parts > 1 ? 2 : 1); ++turn) {
-    const int64_t own = (parts - turn + 1) / 2;
-    at::parallel_for(0, groups * shape.heads * own, 1, [&](int64_t begin, int64_t end) {
-      ScratchMemory<T> scratch(kernel.scratch(shape, true));
-      for (int64_t item = begin; item < end; ++item) {
-        const int64_t part = item % own * 2 + turn, n = item / own % shape.heads, group = item / own / shape.heads;
+  each_part_in_turns<T>(
+      shape.heads, division, kernel.scratch(shape, true), [&](int64_t group, int64_t part, int64_t n, T* scratch) {
         WindowArguments<T> a = arguments;
         a.shared_key_gradient.data = shared_key.at(part);
         a.shared_value_gradient.data = shared_value.at(part);
         a.bias_gradient = bias.at(group * parts + part);
         const auto [first, last] = strips_of(part, parts, strips);
         const auto [first_b, last_b] = strips_of(group, groups, shape.batch);
-        for (int64_t b = first_b; b < last_b; ++b) kernel.backward(a, b, n, first, last, scratch.data());
-      }
-    });
-  }
+        for (int64_t b = first_b; b < last_b; ++b) kernel.backward(a, b, n, first, last, scratch);
+      });
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward_cpu(
@@ -215,9 +149,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward_cpu(
     a.value_gradient = rows_of<scalar_t>(dv);
     a.shared_key_gradient = rows_of<scalar_t>(dsk);
     a.shared_value_gradient = rows_of<scalar_t>(dsv);
-    const Division division = division_of<scalar_t>(shape, bs.defined());
+    const auto& kernel = kernels<scalar_t>().window;
+    const Division division =
+        division_of(shape.batch, shape.heads, kernel.strips(shape), kernel.apart(shape), bs.defined());
     const auto dsks = partial_like<scalar_t>(dsk, division.parts), dsvs = partial_like<scalar_t>(dsv, division.parts);
-    const auto dbiases = partial_like<scalar_t>(dbias, division.parts * division.groups);
+    const auto dbiases = partial_like<scalar_t>(dbias, division.copies());
     run_backward(a, division, dsks, dsvs, dbiases);
     dsk = sum_of_copies(dsks.copies);
     dsv = sum_of_copies(dsvs.copies);

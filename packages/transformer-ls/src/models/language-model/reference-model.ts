@@ -17,10 +17,9 @@ import {
   ModuleList,
   scope,
   type Tensor,
-  tensor,
   zeros,
 } from '@transformer-ls/torch';
-import { causalChunkMask, ReferenceCausalAttention } from '../../attention/causal-reference.js';
+import { type ChunkMask, causalMaskFor, ReferenceCausalAttention } from '../../attention/causal-reference.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../attention/positions.js';
 import { FeedForward, initialize, publishedStart, type RunBlocks, runInTurn } from './blocks.js';
 import type { Memory } from './memory.js';
@@ -31,7 +30,7 @@ export type ReferenceMemory = Memory<{ hidden: Tensor }>;
 interface SharedInputs {
   chunkPositions: Tensor;
   windowPositions: Tensor;
-  chunkMask: Tensor;
+  chunkMask: ChunkMask;
 }
 
 class ReferenceBlock extends Module {
@@ -161,7 +160,7 @@ export class ReferenceLanguageModel extends Module {
     return joined.narrow(1, joined.size(1) - this.config.memoryLength, this.config.memoryLength).contiguous();
   }
 
-  /** Positions of chunk ids n*R-1 … 0 and window distances W-1 … 0, and the causal mask (1, 1, T/c, 1, n*R). */
+  /** Positions of chunk ids n*R-1 … 0 and window distances W-1 … 0, and the causal mask. */
   private sharedInputs(T: number, M: number): SharedInputs {
     const {
       chunkSize: c,
@@ -173,15 +172,10 @@ export class ReferenceLanguageModel extends Module {
     const [rows, cached] = [T / c, M / c];
     const embed = (distances: number[]) =>
       sinusoids(distances, this.pos_emb.inv_freq).to(this.in_emb.weight.dtype).unsqueeze(0);
-    const mask = Uint8Array.from(causalChunkMask(rows, cached, R), Number);
     return {
       chunkPositions: embed(descendingDistances((rows + cached) * R, chunkPositionClamp)),
       windowPositions: this.dropout.forward(embed(descendingDistances(windowSize, windowPositionClamp))),
-      chunkMask: tensor(mask, {
-        dtype: 'bool',
-        shape: [1, 1, rows, 1, (rows + cached) * R],
-        device: this.in_emb.weight.device,
-      }),
+      chunkMask: causalMaskFor(this.in_emb.weight, rows, cached, R),
     };
   }
 }
