@@ -45,15 +45,11 @@ function main() {
         run(/** @type {string} */ (compiler.path), [...sanitizers, ...flags, '-c', source, '-o', object]);
         return object;
       });
-    const program = join(folder, 'check');
-    run(compiler.path, [
-      ...sanitizers,
-      join(native, 'test', 'window_and_pool.cpp'),
-      ...objects,
-      '-o',
-      program,
-    ]);
-    run(program, []);
+    for (const name of ['window_and_pool', 'causal']) {
+      const program = join(folder, name);
+      run(compiler.path, [...sanitizers, join(native, 'test', `${name}.cpp`), ...objects, '-o', program]);
+      run(program, []);
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -64,7 +64,7 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
       chunks: positionKeys((this.r_net_chunk as Linear).forward(chunkPositions.squeeze(0)), heads), // (N, H, n*R)
     };
     const cached = cache.size(1) / c;
-    if (chunkMask === 'causal' && fusedFor(h))
+    if (chunkMask === 'causal' && fusedFor(query))
       return this.proj_out.forward(this.fused(query, seen, positions, cached));
     const mask =
       chunkMask === 'causal' ? causalMaskTensor(h.size(1) / c, cached, projectionRank, h.device) : chunkMask;

@@ -2,7 +2,7 @@
 import type { LanguageModelConfig } from '@transformer-ls/formats';
 import { languageModelSchema, parseConfig } from '@transformer-ls/formats';
 import { cat, scope, type Tensor, tensor } from '@transformer-ls/torch';
-import { ReferenceCausalAttention } from '../attention/causal-reference.js';
+import { type ChunkMask, causalChunkMask, ReferenceCausalAttention } from '../attention/causal-reference.js';
 import type { ReferenceMemory } from '../models/language-model/reference-model.js';
 import { ReferenceLanguageModel } from '../models/language-model/reference-model.js';
 import { backpropagate, compareParameterDigests, compareParameterGradients, leaf } from './case-parts.js';
@@ -24,7 +24,7 @@ export function runAttentionCase(file: GoldenFile): CaseResult {
     const names = ['h', 'h_cache', 'key_pe', 'pos_embed_window'];
     const inputs = names.map((name) => leaf(requiredTensor(file, `input.${name}`)));
     const [h, cache, chunkPositions, windowPositions] = inputs as [Tensor, Tensor, Tensor, Tensor];
-    const mask = goldenTensor(file, 'input.chunked_attn_mask');
+    const mask = chunkMaskOf(file, h, cache);
     const y = attention.forward(h, cache, chunkPositions, windowPositions, mask);
     backpropagate(y, requiredTensor(file, 'cotangent'));
 
@@ -37,6 +37,18 @@ export function runAttentionCase(file: GoldenFile): CaseResult {
     attention.dispose();
     return comparison.result();
   });
+}
+
+/** The mask of the file, named where it is the causal one, so that attention computes as it does in models. */
+function chunkMaskOf(file: GoldenFile, h: Tensor, cache: Tensor): ChunkMask | null {
+  const mask = goldenTensor(file, 'input.chunked_attn_mask');
+  if (mask === null) return null;
+  const chunkSize = numberSetting(file, 'chunk_size');
+  const [rows, cached] = [h.size(1) / chunkSize, cache.size(1) / chunkSize];
+  const causal = causalChunkMask(rows, cached, numberSetting(file, 'chunk_rank'));
+  const given = Array.from(mask.to('uint8').toTypedArray() as Uint8Array, Boolean);
+  const same = given.length === causal.length && given.every((hidden, i) => hidden === causal[i]);
+  return same ? 'causal' : mask;
 }
 
 export function runLanguageModelCase(file: GoldenFile): CaseResult {

@@ -1,5 +1,6 @@
 // The fused operator of causal attention against the same composed of plain operators, and against itself.
 import {
+  autocast,
   call,
   getNumThreads,
   gradients,
@@ -7,6 +8,7 @@ import {
   noGrad,
   operator,
   randn,
+  recordOps,
   scope,
   setNumThreads,
   type Tensor,
@@ -250,6 +252,19 @@ describe('the fused operator of causal attention', () => {
       expect(distance(fused, run('causal').to('float64'))).toBeLessThan(1e-5);
       expect(causalChunkMask(3, 2, 1).filter(Boolean).length).toBe(6);
       attention.dispose();
+    });
+  });
+
+  it('is not used for numbers of autocast', () => {
+    scope(() => {
+      manualSeed(1);
+      const subject = consistent(caseOf([2, 16], 20, [4, 1, 6], [1, 30, 50]));
+      const run = () => autocast('cpu', 'bfloat16', () => noGrad(() => subject.run(subject.inputs)));
+      const used = recordOps(run);
+      setFusedAttention(false);
+      expect(used.result.equal(run())).toBe(true);
+      expect(used.ops.some(({ name }) => name === 'tls::causal_attention')).toBe(false);
+      subject.attention.dispose();
     });
   });
 
