@@ -51,7 +51,7 @@ def causal(case, clone, others):
     cache, chunk_positions, window_positions = (
         others[name] for name in ("cache", "chunkPositions", "windowPositions")
     )
-    return layer, lambda x: layer.attn(x, cache, chunk_positions, window_positions, mask)
+    return layer, lambda x: layer(x, cache, chunk_positions, window_positions, mask)
 
 
 def grid(case, clone, others):
