@@ -10,13 +10,19 @@
  * module runs with one thread and with `--threads` that wait without spinning, and the faster of the two counts. Outputs and
  * gradients are compared before any number is reported. See benches/README.md.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CASES } from './attention-layer.cases.mjs';
-import { median, ourVariants, pythonVariant, Worker, wholeNumber } from './side-by-side.workers.mjs';
+import {
+  median,
+  ourVariants,
+  pythonVariant,
+  torchVersion,
+  Worker,
+  wholeNumber,
+} from './side-by-side.workers.mjs';
 
 const WARM_UP = 2;
 /** Of the largest number compared. */
@@ -60,10 +66,7 @@ function contestants({ pythons, clone, composed, threads }) {
   if (found.length === 0) throw new Error('attention-layer: no bridge is built; run: npm run setup');
   if (!clone) return found;
   for (const python of pythons) {
-    const version = execFileSync(python, ['-c', 'import torch; print(torch.__version__)'], {
-      encoding: 'utf8',
-    });
-    const group = `published, PyTorch ${version.trim().replace(/\+.*/, '')}`;
+    const group = `published, PyTorch ${torchVersion(python)}`;
     for (const used of new Set([1, threads]))
       found.push({
         ...pythonVariant(python, 'pytorch/attention-layer.py', `${group}, ${used} thread(s)`, {

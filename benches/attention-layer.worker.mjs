@@ -1,13 +1,11 @@
 /** Our side of benches/attention-layer.mjs: answers one JSON line to each JSON line on standard input. */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { encodeSafetensors, parseSafetensors } from '../packages/formats/dist/index.js';
 import * as torch from '../packages/torch/dist/index.js';
 import { BidirectionalAttention } from '../packages/transformer-ls/dist/attention/bidirectional.js';
 import { ReferenceCausalAttention } from '../packages/transformer-ls/dist/attention/causal-reference.js';
 import { setFusedAttention } from '../packages/transformer-ls/dist/attention/fused.js';
 import { LongShortSpatialAttention } from '../packages/transformer-ls/dist/attention/spatial.js';
-import { entryOfTensor, tensorOfEntry } from '../packages/transformer-ls/dist/weights/tensor-entries.js';
+import { productGflops, readTensors, saveTensors, statusMib } from './worker.parts.mjs';
 
 const { randn, scope } = torch;
 
@@ -48,16 +46,6 @@ const KINDS = {
   },
 };
 
-function save(tensors, path) {
-  const entries = [...tensors].map(([name, value]) => [name, entryOfTensor(value)]);
-  writeFileSync(path, encodeSafetensors(new Map(entries)));
-}
-
-function read(path) {
-  const { tensors } = parseSafetensors(readFileSync(path));
-  return new Map([...tensors].map(([name, entry]) => [name, tensorOfEntry(entry, name)]));
-}
-
 /** Weights and inputs of the first worker are everybody's. */
 function prepare(job) {
   setFusedAttention(job.fused);
@@ -66,24 +54,17 @@ function prepare(job) {
   const { layer, others, run } = KINDS[job.case.kind](job.case);
   const { batch, tokens, modelDim } = job.case;
   if (job.kind === 'make-weights') {
-    save(layer.stateDict(), job.weights);
+    saveTensors(layer.stateDict(), job.weights);
     const made = {
       x: randn([batch, tokens, modelDim]),
       direction: randn([batch, tokens, modelDim]),
       ...others,
     };
-    save(new Map(Object.entries(made)), job.inputs);
-  } else layer.loadStateDict(read(job.weights));
-  const { x, direction, ...rest } = Object.fromEntries(read(job.inputs));
+    saveTensors(new Map(Object.entries(made)), job.inputs);
+  } else layer.loadStateDict(readTensors(job.weights));
+  const { x, direction, ...rest } = Object.fromEntries(readTensors(job.inputs));
   x.requiresGrad = true;
   return { layer, run: () => run(x, rest), x, direction };
-}
-
-function status(field) {
-  return (
-    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) /
-    1024
-  );
 }
 
 const answers = {
@@ -100,15 +81,8 @@ const answers = {
       return { forward: middle - start, both: end - start, output: sample(output), gradient: sample(x.grad) };
     });
   },
-  product() {
-    return scope(() => {
-      const [a, b] = [torch.rand([1024, 1024]), torch.rand([1024, 1024])];
-      const start = performance.now();
-      a.matmul(b);
-      return { gflops: (2 * 1024 ** 3) / (performance.now() - start) / 1e6 };
-    });
-  },
-  memory: () => ({ peakMib: status('VmHWM') }),
+  product: () => ({ gflops: productGflops() }),
+  memory: () => ({ peakMib: statusMib('VmHWM') }),
   work({ run }) {
     const { ops } = torch.noGrad(() => torch.recordOps(() => scope(() => void run())));
     return { multiplyAccumulates: torch.countMultiplyAccumulates(ops) };
@@ -120,7 +94,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   const message = JSON.parse(line);
   if (prepared === undefined) {
     prepared = prepare(message);
-    const { node } = process.versions;
-    console.log(JSON.stringify({ runtime: `Node v${node}, libtorch ${torch.libtorchVersion?.() ?? ''}` }));
+    console.log(
+      JSON.stringify({ runtime: `Node ${process.version}, libtorch ${torch.buildInfo().version}` }),
+    );
   } else console.log(JSON.stringify(answers[message.do](prepared)));
 }

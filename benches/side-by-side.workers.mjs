@@ -1,5 +1,5 @@
 /** Child processes that are measured in turn: ours for every libtorch that a bridge is built for, and Python's. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,14 @@ export function ourVariants(file, job) {
     env: libtorch.python === null ? { LIBTORCH: libtorch.root } : { TORCH_PYTHON: libtorch.python },
     job,
   }));
+}
+
+/** Of a Python's torch. */
+export function torchVersion(python) {
+  const version = execFileSync(python, ['-c', 'import torch; print(torch.__version__)'], {
+    encoding: 'utf8',
+  });
+  return version.trim().replace(/\+.*/, '');
 }
 
 /** Waits passively like ours: where other programs run, PyTorch's default of spinning threads is several times slower. */

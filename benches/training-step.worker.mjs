@@ -7,11 +7,7 @@ import { createLanguageModel } from '../packages/transformer-ls/dist/models/lang
 import { carryMemory, disposeMemory } from '../packages/transformer-ls/dist/models/language-model/memory.js';
 import { SequenceClassifier } from '../packages/transformer-ls/dist/models/sequence-classifier/model.js';
 import { entryOfTensor, tensorOfEntry } from '../packages/transformer-ls/dist/weights/tensor-entries.js';
-
-function statusMib(field) {
-  const match = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync('/proc/self/status', 'utf8'));
-  return Number(match[1]) / 1024;
-}
+import { statusMib } from './worker.parts.mjs';
 
 function saveWeights(model, path) {
   const entries = [...model.stateDict()].map(([name, value]) => [name, entryOfTensor(value)]);

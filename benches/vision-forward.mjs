@@ -8,14 +8,20 @@
  * One child process per variant, with the same weights and images; they take turns, one pass each per round. Logits are
  * compared before any number is reported. See benches/README.md.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { archString } from '../packages/transformer-ls/dist/models/vil-ls/arch-string.js';
 import { vilLsPreset } from '../packages/transformer-ls/dist/models/vil-ls/presets.js';
-import { median, ourVariants, pythonVariant, Worker, wholeNumber } from './side-by-side.workers.mjs';
+import {
+  median,
+  ourVariants,
+  pythonVariant,
+  torchVersion,
+  Worker,
+  wholeNumber,
+} from './side-by-side.workers.mjs';
 
 const WARM_UP = 2;
 /** Of the largest logit. */
@@ -61,12 +67,6 @@ function variantsOf({ pythons, clone, compile }) {
       );
   }
   return variants;
-}
-
-function torchVersion(python) {
-  return execFileSync(python, ['-c', 'import torch; print(torch.__version__)'], { encoding: 'utf8' })
-    .trim()
-    .replace(/\+.*/, '');
 }
 
 function compareLogits(batch, rows) {

@@ -1,20 +1,8 @@
 /** Our side of benches/vision-forward.mjs: answers one JSON line to each JSON line on standard input. */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { encodeSafetensors, parseSafetensors } from '../packages/formats/dist/index.js';
 import * as torch from '../packages/torch/dist/index.js';
 import { createImageClassifier } from '../packages/transformer-ls/dist/models/vision/image-classifier.js';
-import { entryOfTensor, tensorOfEntry } from '../packages/transformer-ls/dist/weights/tensor-entries.js';
-
-function save(tensors, path) {
-  const entries = [...tensors].map(([name, value]) => [name, entryOfTensor(value)]);
-  writeFileSync(path, encodeSafetensors(new Map(entries)));
-}
-
-function read(path) {
-  const { tensors } = parseSafetensors(readFileSync(path));
-  return new Map([...tensors].map(([name, entry]) => [name, tensorOfEntry(entry, name)]));
-}
+import { productGflops, readTensors, saveTensors, statusMib } from './worker.parts.mjs';
 
 /** Weights and images of the first worker are everybody's. */
 function prepare({ kind, config, weights, images, batches }) {
@@ -22,12 +10,12 @@ function prepare({ kind, config, weights, images, batches }) {
   const model = createImageClassifier(config);
   model.eval();
   if (kind === 'make-weights') {
-    save(model.stateDict(), weights);
+    saveTensors(model.stateDict(), weights);
     const { channels, imageHeight, imageWidth } = config;
     const made = torch.randn([Math.max(...batches), channels, imageHeight, imageWidth]);
-    save(new Map([['images', made]]), images);
-  } else model.loadStateDict(read(weights));
-  return { model, images: read(images).get('images') };
+    saveTensors(new Map([['images', made]]), images);
+  } else model.loadStateDict(readTensors(weights));
+  return { model, images: readTensors(images).get('images') };
 }
 
 function forward({ model, images }, batch) {
@@ -42,15 +30,6 @@ function forward({ model, images }, batch) {
   );
 }
 
-function productGflops(n = 1024) {
-  return torch.scope(() => {
-    const [a, b] = [torch.rand([n, n]), torch.rand([n, n])];
-    const start = process.hrtime.bigint();
-    a.matmul(b);
-    return (2 * n ** 3) / Number(process.hrtime.bigint() - start);
-  });
-}
-
 function multiplyAccumulates({ model, images }) {
   return torch.noGrad(() =>
     torch.scope(() =>
@@ -61,13 +40,11 @@ function multiplyAccumulates({ model, images }) {
   );
 }
 
-const peakMib = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
-
 const answers = {
   forward: (state, { batch }) => forward(state, batch),
   product: () => ({ gflops: productGflops() }),
   work: (state) => ({ multiplyAccumulates: multiplyAccumulates(state) }),
-  memory: () => ({ peakMib: peakMib() }),
+  memory: () => ({ peakMib: statusMib('VmHWM') }),
 };
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
