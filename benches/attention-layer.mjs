@@ -6,7 +6,7 @@
  *     [--also <another python with torch>]... [--cases bidirectional-64,…] [--threads 2] [--rounds 7] [--composed]
  *     [--out <results file>]
  *
- * One child process per contestant, with the same weights and inputs; they take turns, one pass each per round. The published
+ * One child process per contestant, with the same weights and inputs; they take turns of a few steps. The published
  * module runs with one thread and with `--threads` that wait without spinning, and the faster of the two counts. Outputs and
  * gradients are compared before any number is reported. See benches/README.md.
  */
@@ -25,6 +25,8 @@ import {
 } from './side-by-side.workers.mjs';
 
 const WARM_UP = 2;
+/** A turn is a step that does not count, after which the threads run on their cores again, and these. */
+const STEPS_OF_TURN = 3;
 /** Of the largest number compared. */
 const TOLERANCE = 1e-3;
 
@@ -98,12 +100,12 @@ async function measure(workers, rounds) {
   for (let round = -WARM_UP; round < rounds; round++) {
     process.stderr.write(round < 0 ? 'warm-up ' : `${round + 1}/${rounds} `);
     for (const [i, worker] of workers.entries()) {
-      const last = await worker.ask({ do: 'step' });
+      const { steps } = await worker.ask({ do: 'turn', steps: STEPS_OF_TURN });
       const { gflops } = await worker.ask({ do: 'product' });
-      rows[i].last = last;
+      rows[i].last = steps.at(-1);
       if (round < 0) continue;
-      rows[i].forward.push(last.forward);
-      rows[i].both.push(last.both);
+      rows[i].forward.push(...steps.map(({ forward }) => forward));
+      rows[i].both.push(...steps.map(({ both }) => both));
       rows[i].products.push(gflops);
     }
   }
@@ -185,7 +187,7 @@ async function measureCase(name, settings) {
 async function main() {
   const settings = readSettings();
   const parts = [
-    `# A layer of attention beside the published module\n\nCPU ${cpus()[0].model.trim()}, ${cpus().length} cores, ${settings.threads} threads; ${new Date().toISOString().slice(0, 10)}; medians of ${settings.rounds} interleaved passes; GFLOP/s counts six operations per multiply-accumulate of the forward pass.\n`,
+    `# A layer of attention beside the published module\n\nCPU ${cpus()[0].model.trim()}, ${cpus().length} cores, ${settings.threads} threads; ${new Date().toISOString().slice(0, 10)}; medians of ${settings.rounds} interleaved turns of ${STEPS_OF_TURN} steps; GFLOP/s counts six operations per multiply-accumulate of the forward pass.\n`,
   ];
   console.log(parts[0]);
   for (const name of settings.names) {

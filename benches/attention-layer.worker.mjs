@@ -3,7 +3,6 @@ import { createInterface } from 'node:readline';
 import * as torch from '../packages/torch/dist/index.js';
 import { BidirectionalAttention } from '../packages/transformer-ls/dist/attention/bidirectional.js';
 import { ReferenceCausalAttention } from '../packages/transformer-ls/dist/attention/causal-reference.js';
-import { setFusedAttention } from '../packages/transformer-ls/dist/attention/fused.js';
 import { LongShortSpatialAttention } from '../packages/transformer-ls/dist/attention/spatial.js';
 import { productGflops, readTensors, saveTensors, statusMib } from './worker.parts.mjs';
 
@@ -48,7 +47,7 @@ const KINDS = {
 
 /** Weights and inputs of the first worker are everybody's. */
 function prepare(job) {
-  setFusedAttention(job.fused);
+  torch.setFusedOperators(job.fused);
   torch.setNumThreads(job.threads);
   torch.manualSeed(0);
   const { layer, others, run } = KINDS[job.case.kind](job.case);
@@ -67,19 +66,24 @@ function prepare(job) {
   return { layer, run: () => run(x, rest), x, direction };
 }
 
+function step({ layer, run, x, direction }) {
+  return scope(() => {
+    layer.zeroGrad();
+    x.grad = null;
+    const start = performance.now();
+    const output = run();
+    const middle = performance.now();
+    output.backward(direction);
+    const end = performance.now();
+    const sample = (tensor) => [...tensor.flatten().narrow(0, 0, 8).toTypedArray()];
+    return { forward: middle - start, both: end - start, output: sample(output), gradient: sample(x.grad) };
+  });
+}
+
 const answers = {
-  step({ layer, run, x, direction }) {
-    return scope(() => {
-      layer.zeroGrad();
-      x.grad = null;
-      const start = performance.now();
-      const output = run();
-      const middle = performance.now();
-      output.backward(direction);
-      const end = performance.now();
-      const sample = (tensor) => [...tensor.flatten().narrow(0, 0, 8).toTypedArray()];
-      return { forward: middle - start, both: end - start, output: sample(output), gradient: sample(x.grad) };
-    });
+  turn(prepared, { steps }) {
+    step(prepared);
+    return { steps: Array.from({ length: steps }, () => step(prepared)) };
   },
   product: () => ({ gflops: productGflops() }),
   memory: () => ({ peakMib: statusMib('VmHWM') }),
@@ -97,5 +101,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     console.log(
       JSON.stringify({ runtime: `Node ${process.version}, libtorch ${torch.buildInfo().version}` }),
     );
-  } else console.log(JSON.stringify(answers[message.do](prepared)));
+  } else console.log(JSON.stringify(answers[message.do](prepared, message)));
 }

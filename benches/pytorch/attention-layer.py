@@ -82,24 +82,30 @@ def main():
     x, direction = inputs["x"].requires_grad_(True), inputs["direction"]
     print(json.dumps({"runtime": f"Python {sys.version.split()[0]}, torch {torch.__version__}"}), flush=True)
     for line in sys.stdin:
-        print(json.dumps(answer(layer, run, x, direction, json.loads(line)["do"])), flush=True)
+        print(json.dumps(answer(layer, run, x, direction, json.loads(line))), flush=True)
 
 
-def answer(layer, run, x, direction, what):
-    if what == "step":
-        layer.zero_grad()
-        x.grad = None
-        start = time.perf_counter()
-        output = run(x)
-        middle = time.perf_counter()
-        output.backward(direction)
-        end = time.perf_counter()
-        return {
-            "forward": (middle - start) * 1e3,
-            "both": (end - start) * 1e3,
-            "output": output.flatten()[:8].tolist(),
-            "gradient": x.grad.flatten()[:8].tolist(),
-        }
+def step(layer, run, x, direction):
+    layer.zero_grad()
+    x.grad = None
+    start = time.perf_counter()
+    output = run(x)
+    middle = time.perf_counter()
+    output.backward(direction)
+    end = time.perf_counter()
+    return {
+        "forward": (middle - start) * 1e3,
+        "both": (end - start) * 1e3,
+        "output": output.flatten()[:8].tolist(),
+        "gradient": x.grad.flatten()[:8].tolist(),
+    }
+
+
+def answer(layer, run, x, direction, message):
+    what = message["do"]
+    if what == "turn":
+        step(layer, run, x, direction)
+        return {"steps": [step(layer, run, x, direction) for _ in range(message["steps"])]}
     if what == "product":
         a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
         start = time.perf_counter()
@@ -107,7 +113,7 @@ def answer(layer, run, x, direction, what):
         return {"gflops": 2 * 1024**3 / (time.perf_counter() - start) / 1e9}
     if what == "memory":
         return {"peakMib": status_mib("VmHWM")}
-    raise SystemExit(f"attention-layer.py: expected step, product or memory, received {what}")
+    raise SystemExit(f"attention-layer.py: expected turn, product or memory, received {what}")
 
 
 main()

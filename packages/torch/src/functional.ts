@@ -1,4 +1,5 @@
 /** Functions of several tensors, under the names of `torch` and `torch.nn.functional`. */
+import { fusedGelu, fusedLayerNorm, fusedLinearMaps } from './fused.js';
 import { operator } from './operator.js';
 import { type Reduction, reductionCode, type Tensor } from './tensor.js';
 
@@ -31,7 +32,22 @@ export function einsum(equation: string, ...tensors: Tensor[]): Tensor {
 
 /** x W^T + b: input (…, in), weight (out, in), bias (out). */
 export function linear(input: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
-  return linearOp(input, weight, bias);
+  return linearMaps(input, [weight], [bias])[0] as Tensor;
+}
+
+/** The same for several weights and their biases, reading the input once where that is possible. */
+export function linearMaps(
+  input: Tensor,
+  weights: readonly Tensor[],
+  biases: readonly (Tensor | null)[],
+): readonly Tensor[] {
+  const fused = fusedLinearMaps(input, weights, biases);
+  return fused ?? weights.map((weight, i) => linearOp(input, weight, biases[i] ?? null));
+}
+
+/** x Phi(x), Phi the distribution function of the normal distribution. */
+export function gelu(input: Tensor): Tensor {
+  return fusedGelu(input) ?? input.gelu();
 }
 
 /** Rows of weight (V, D) by integer indices of any shape. */
@@ -47,7 +63,9 @@ export function layerNorm(
   bias: Tensor | null = null,
   epsilon = 1e-5,
 ): Tensor {
-  return layerNormOp(input, normalizedShape, weight, bias, epsilon);
+  const isLast = normalizedShape.length === 1 && normalizedShape[0] === input.size(-1);
+  const fused = isLast ? fusedLayerNorm(input, weight, bias, epsilon) : null;
+  return fused ?? layerNormOp(input, normalizedShape, weight, bias, epsilon);
 }
 
 export interface BatchNormOptions {

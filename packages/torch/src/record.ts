@@ -111,6 +111,15 @@ function lettersOf(term: string, rank: number): string[] {
   return [...before, ...Array.from({ length: hidden }, (_, i) => `.${hidden - i}`), ...after];
 }
 
+/** Every output element of every map sums over the input's last dimension. */
+function linearMaps({ inputs, outputs }: RecordedOp): number {
+  const results = outputs as readonly RecordedValue[];
+  return (
+    results.reduce((total: number, result) => total + product(shapeOf(result)), 0) *
+    shapeOf(inputs[0]).at(-1)!
+  );
+}
+
 /** Scores and what is taken by them: each query with the shared keys, and with the keys around its segment, off the grid or not. */
 function windowAttention({ inputs }: RecordedOp): number {
   const [B, , N, H] = shapeOf(inputs[0]) as [number, number, number, number];
@@ -157,6 +166,7 @@ const COUNTERS: Record<string, (op: RecordedOp) => number> = {
   'aten::conv2d': convolution,
   'aten::conv3d': convolution,
   'aten::convolution': convolution,
+  'tls::linear_maps': linearMaps,
   'tls::window_attention': windowAttention,
   'tls::pool_tokens': poolTokens,
   'tls::causal_attention': causalAttention,

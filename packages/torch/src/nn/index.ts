@@ -13,6 +13,6 @@ export { Dropout, type DropoutOptions } from './dropout.js';
 export { Embedding, type EmbeddingOptions } from './embedding.js';
 export * as init from './init.js';
 export { LayerNorm, type LayerNormOptions } from './layer-norm.js';
-export { Linear, type LinearOptions } from './linear.js';
+export { forwardAll, Linear, type LinearOptions } from './linear.js';
 export { type BufferOptions, Module } from './module.js';
 export type { LoadOptions, LoadReport } from './state-dict.js';

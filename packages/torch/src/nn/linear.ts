@@ -1,6 +1,6 @@
 import { empty } from '../creation.js';
 import { ArgumentError } from '../errors.js';
-import { linear } from '../functional.js';
+import { linear, linearMaps } from '../functional.js';
 import type { Tensor } from '../tensor.js';
 import { kaimingUniform_, uniform_ } from './init.js';
 import { Module } from './module.js';
@@ -39,4 +39,13 @@ export class Linear extends Module {
   forward(x: Tensor): Tensor {
     return linear(x, this.weight, this.bias);
   }
+}
+
+/** Several layers of one input, which is read once where that is possible: (…, inFeatures) → (…, outFeatures) each. */
+export function forwardAll(layers: readonly Linear[], x: Tensor): readonly Tensor[] {
+  return linearMaps(
+    x,
+    layers.map(({ weight }) => weight),
+    layers.map(({ bias }) => bias),
+  );
 }

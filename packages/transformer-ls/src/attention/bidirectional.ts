@@ -10,6 +10,8 @@ import {
   cat,
   dropout,
   empty,
+  forwardAll,
+  fusedFor,
   init,
   LayerNorm,
   Linear,
@@ -17,7 +19,7 @@ import {
   operator,
   type Tensor,
 } from '@transformer-ls/torch';
-import { asHeads, fusedFor, poolTokens, weightDropout, windowAttention } from './fused.js';
+import { asHeads, poolTokens, weightDropout, windowAttention } from './fused.js';
 import { mergeHeads, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import type { ObservableAttention, WeightsObserver } from './observed-weights.js';
@@ -111,14 +113,16 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     const L = x.size(1);
     const tiling = this.segments(L);
     const visible = mask === null ? null : mask.to('bool');
-    const keys = this.dual_ln_l.forward(this.W_k.forward(x)); // (B, L, D)
-    const values = this.dual_ln_l.forward(this.W_v.forward(x));
+    const maps = [this.W_q, this.W_k, this.W_v, ...(this.dconv_fc === null ? [] : [this.dconv_fc])];
+    const [query, ownKeys, ownValues, logits] = forwardAll(maps, x) as [Tensor, Tensor, Tensor, Tensor?];
+    const keys = this.dual_ln_l.forward(ownKeys); // (B, L, D)
+    const values = this.dual_ln_l.forward(ownValues);
     const first = classToken === null ? null : this.classParts(classToken);
     const result = windowAttention({
-      query: asHeads(this.W_q.forward(x), N),
+      query: asHeads(query, N),
       keys: asHeads(keys, N),
       values: asHeads(values, N),
-      shared: this.fusedShared(x, keys, values, visible, first),
+      shared: this.fusedShared(logits ?? null, keys, values, visible, first),
       bias: null,
       visible,
       grid: [1, L],
@@ -138,18 +142,16 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
 
   /** Normalised compressed keys and values (B, C, N, H), the class token's first; null where there are none. */
   private fusedShared(
-    x: Tensor,
+    logits: Tensor | null,
     keys: Tensor,
     values: Tensor,
     visible: Tensor | null,
     first: ClassParts | null,
   ): { keys: Tensor; values: Tensor } | null {
     const { heads: N } = this.config;
-    if (this.dconv_fc === null && first === null) return null;
+    if (logits === null && first === null) return null;
     const pooled =
-      this.dconv_fc === null
-        ? null
-        : poolTokens(asHeads(this.dconv_fc.forward(x), N), asHeads(keys, N), asHeads(values, N), visible);
+      logits === null ? null : poolTokens(asHeads(logits, N), asHeads(keys, N), asHeads(values, N), visible);
     const finish = (own: Tensor | undefined, slots: Tensor | undefined) => {
       const all = [...(own === undefined ? [] : [own]), ...(slots === undefined ? [] : [slots.flatten(2)])];
       return asHeads(this.dual_ln_s.forward(all.length === 1 ? all[0]! : cat(all, 1)), N);

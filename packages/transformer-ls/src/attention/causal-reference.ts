@@ -6,10 +6,19 @@
  * Shape letters: B batch, T tokens of the segment, M tokens of the cache, c chunk size, R rank, W window, D width, N heads,
  * H head size, n = (T+M)/c chunks.
  */
-import { ArgumentError, cat, type LayerNorm, type Linear, type Tensor, tensor } from '@transformer-ls/torch';
+import {
+  ArgumentError,
+  cat,
+  forwardAll,
+  fusedFor,
+  type LayerNorm,
+  type Linear,
+  type Tensor,
+  tensor,
+} from '@transformer-ls/torch';
 import { causalAttention } from './causal-operator.js';
 import { CausalAttentionParameters, positionKeys } from './causal-parameters.js';
-import { fusedFor } from './fused.js';
+
 import { mergeHeads, sharedScores, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import { chunkWeights, compressChunks } from './projection.js';
@@ -53,8 +62,9 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
   ): Tensor {
     this.checkLengths(h, cache);
     const { heads, chunkSize: c, projectionRank } = this.config;
-    const query = this.proj_query.forward(h);
-    const projected = { keys: this.proj_key.forward(h), values: this.proj_val.forward(h) };
+    const maps = [this.proj_query, this.proj_key, this.proj_val];
+    const [query, keys, values] = forwardAll(maps, h) as [Tensor, Tensor, Tensor];
+    const projected = { keys, values };
     const seen = {
       window: this.windowMemory(cache, projected),
       compressed: this.compressedMemory(h, cache, projected),

@@ -7,10 +7,18 @@
  * Shape letters: B batch, T tokens of the segment, W window, c chunk size, R rank, D width, N heads, H head size, m chunks in
  * memory, rows = chunks that the segment touches, G tiles of S queries with Y keys.
  */
-import { cat, type LayerNorm, type Linear, type Tensor, zeros } from '@transformer-ls/torch';
+import {
+  cat,
+  forwardAll,
+  fusedFor,
+  type LayerNorm,
+  type Linear,
+  type Tensor,
+  zeros,
+} from '@transformer-ls/torch';
 import { causalAttention } from './causal-operator.js';
 import { type CausalAttentionConfig, CausalAttentionParameters, positionKeys } from './causal-parameters.js';
-import { fusedFor } from './fused.js';
+
 import { mergeHeads, sharedScores, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import { chunkWeights, compressChunks } from './projection.js';
@@ -121,8 +129,8 @@ export class CausalAttention extends CausalAttentionParameters {
     positions: PositionKeys,
   ): { output: Tensor; memory: CausalMemory } {
     const { windowSize: W } = this.config;
-    const keys = this.proj_key.forward(x);
-    const values = this.proj_val.forward(x);
+    const maps = [this.proj_query, this.proj_key, this.proj_val];
+    const [query, keys, values] = forwardAll(maps, x) as [Tensor, Tensor, Tensor];
     const windowKeys = cat([memory.windowKeys, this.dual_ln_win.forward(keys)], 1);
     const windowValues = cat([memory.windowValues, this.dual_ln_win.forward(values)], 1);
     const place = this.place(x.size(1), memory);
@@ -133,7 +141,6 @@ export class CausalAttention extends CausalAttentionParameters {
       chunkKeys: chunks.visible.keys,
       chunkValues: chunks.visible.values,
     };
-    const query = this.proj_query.forward(x);
     const attended = fusedFor(query)
       ? this.fused(query, seen, positions, place)
       : this.composed(query, seen, positions, place);

@@ -1,25 +1,12 @@
 /**
- * The fused operators of attention (`packages/torch/native/kernels/attention/`), and whether they are used.
+ * The fused operators of attention (`packages/torch/native/kernels/attention/`).
  *
  * The composed path is what they answer to, what an export records, and what other devices and types take.
  *
  * Shape letters: B batch, L tokens, N heads, H head size, D = N*H, R slots, C shared keys, S queries of a segment, Y keys that a segment
  * sees.
  */
-import { isAutocastEnabled, operator, randint, scope, type Tensor } from '@transformer-ls/torch';
-
-let wanted = process.env.TRANSFORMER_LS_ATTENTION !== 'composed';
-
-/** Switches the fused operators on (as at the start, unless TRANSFORMER_LS_ATTENTION is `composed`) or off. */
-export function setFusedAttention(on: boolean): void {
-  wanted = on;
-}
-
-/** Whether the fused operators are to be used, and exist for the device and type of `like` and of what is computed of it. */
-export function fusedFor(like: Tensor): boolean {
-  const exists = like.device === 'cpu' && (like.dtype === 'float32' || like.dtype === 'float64');
-  return wanted && exists && !isAutocastEnabled('cpu');
-}
+import { operator, randint, scope, type Tensor } from '@transformer-ls/torch';
 
 /** (B, L, N*X) → (B, L, N, X), a view. */
 export function asHeads(x: Tensor, heads: number): Tensor {

@@ -9,6 +9,7 @@ import {
   ArgumentError,
   cat,
   dropout,
+  fusedFor,
   init,
   LayerNorm,
   Linear,
@@ -17,7 +18,7 @@ import {
   type Tensor,
   zeros,
 } from '@transformer-ls/torch';
-import { asHeads, fusedFor, poolTokens, weightDropout, windowAttention } from './fused.js';
+import { asHeads, poolTokens, weightDropout, windowAttention } from './fused.js';
 import { mergeRows, splitRows } from './grid-heads.js';
 import {
   type Grid,

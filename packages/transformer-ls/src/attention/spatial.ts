@@ -8,6 +8,7 @@ import {
   cat,
   Dropout,
   dropout,
+  fusedFor,
   init,
   Linear,
   linear,
@@ -16,7 +17,7 @@ import {
   type Tensor,
   zeros,
 } from '@transformer-ls/torch';
-import { asHeads, fusedFor, weightDropout, windowAttention } from './fused.js';
+import { asHeads, weightDropout, windowAttention } from './fused.js';
 import { GridAttention, type GridAttentionConfig } from './grid-attention.js';
 import { mergeRows, splitRows } from './grid-heads.js';
 import type { Grid } from './grid-windows.js';

@@ -10,6 +10,7 @@ import {
   randn,
   recordOps,
   scope,
+  setFusedOperators,
   setNumThreads,
   type Tensor,
 } from '@transformer-ls/torch';
@@ -18,14 +19,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { gradcheck } from '../../../torch/test/gradcheck.js';
 import { CausalAttention } from '../../src/attention/causal.js';
 import { causalChunkMask, ReferenceCausalAttention } from '../../src/attention/causal-reference.js';
-import { setFusedAttention } from '../../src/attention/fused.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../src/attention/positions.js';
 
 const instructions = operator<(name: string) => string>('tls::attention_instructions');
 const widest = instructions('');
 
 afterEach(() => {
-  setFusedAttention(true);
+  setFusedOperators(true);
   instructions(widest);
 });
 
@@ -154,7 +154,7 @@ function reference(test: Case): Subject {
 
 /** The output, and the gradients of the inputs and of every parameter that has one. */
 function resultsOf(subject: Subject, dtype: Type, fused: boolean, cotangent: Tensor): Tensor[] {
-  setFusedAttention(fused);
+  setFusedOperators(fused);
   subject.attention.to({ dtype });
   const inputs = subject.inputs.map((input) => {
     const leaf = input.to(dtype).clone();
@@ -247,7 +247,7 @@ describe('the fused operator of causal attention', () => {
         (attention as ReferenceCausalAttention).forward(h, cache, positions, window, mask);
       const [open, fused] = [run(null), run('causal')];
       expect(distance(fused, open.to('float64'))).toBeGreaterThan(1e-3);
-      setFusedAttention(false);
+      setFusedOperators(false);
       expect(run(null).equal(open)).toBe(true);
       expect(distance(fused, run('causal').to('float64'))).toBeLessThan(1e-5);
       expect(causalChunkMask(3, 2, 1).filter(Boolean).length).toBe(6);
@@ -261,7 +261,7 @@ describe('the fused operator of causal attention', () => {
       const subject = consistent(caseOf([2, 16], 20, [4, 1, 6], [1, 30, 50]));
       const run = () => autocast('cpu', 'bfloat16', () => noGrad(() => subject.run(subject.inputs)));
       const used = recordOps(run);
-      setFusedAttention(false);
+      setFusedOperators(false);
       expect(used.result.equal(run())).toBe(true);
       expect(used.ops.some(({ name }) => name === 'tls::causal_attention')).toBe(false);
       subject.attention.dispose();

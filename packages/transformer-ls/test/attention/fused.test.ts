@@ -1,6 +1,7 @@
 // The fused operators against the composed path: outputs and all gradients, in every instruction set of this processor.
 import {
   autocast,
+  fusedFor,
   type Module,
   manualSeed,
   noGrad,
@@ -8,6 +9,7 @@ import {
   rand,
   randn,
   scope,
+  setFusedOperators,
   type Tensor,
 } from '@transformer-ls/torch';
 import fc from 'fast-check';
@@ -15,7 +17,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { setNumThreads } from '../../../torch/src/index.js';
 import { gradcheck } from '../../../torch/test/gradcheck.js';
 import { BidirectionalAttention } from '../../src/attention/bidirectional.js';
-import { fusedFor, poolTokens, setFusedAttention, windowAttention } from '../../src/attention/fused.js';
+import { poolTokens, windowAttention } from '../../src/attention/fused.js';
 import { FullSpatialAttention, LongShortSpatialAttention } from '../../src/attention/spatial.js';
 
 type Dtype = 'float32' | 'float64';
@@ -33,7 +35,7 @@ instructions(widest);
 
 beforeEach(() => manualSeed(1));
 afterEach(() => {
-  setFusedAttention(true);
+  setFusedOperators(true);
   instructions(widest);
 });
 
@@ -71,17 +73,17 @@ function checkAgainstComposed(
     for (const parameter of module.parameters()) parameter.normal_(0, 0.5);
   });
   const x = randn(inputShape, { dtype: 'float64' });
-  setFusedAttention(false);
+  setFusedOperators(false);
   const direction = noGrad(() => randn(run(x).shape, { dtype: 'float64' }));
   const exact = results(module, x, run, direction);
   const scale = Math.max(1, ...exact.map(largest));
   for (const dtype of dtypes) {
     module.to({ dtype });
-    setFusedAttention(false);
+    setFusedOperators(false);
     const composed = results(module, x.to(dtype), run, direction);
     for (const name of sets) {
       instructions(name);
-      setFusedAttention(true);
+      setFusedOperators(true);
       const fused = results(module, x.to(dtype), run, direction);
       for (const [i, value] of fused.entries()) {
         expect(value.shape).toEqual(exact[i]!.shape);
@@ -383,7 +385,7 @@ describe('the operators', () => {
       expect(fusedFor(randn([1]))).toBe(true);
       expect(fusedFor(randn([1]).to('bfloat16'))).toBe(false);
       expect(autocast('cpu', 'bfloat16', () => fusedFor(randn([1])))).toBe(false);
-      setFusedAttention(false);
+      setFusedOperators(false);
       expect(fusedFor(randn([1]))).toBe(false);
     });
   });

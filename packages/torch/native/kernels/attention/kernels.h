@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "../layers/kernels.h"
+
 namespace tls {
 
 // Rows of H contiguous numbers: that of token t of head n of sequence b is at data[b * batch + t * token + n * head].
@@ -144,6 +146,8 @@ struct InstructionSet {
   const char* name;
   AttentionKernels<float> float32;
   AttentionKernels<double> float64;
+  LayerKernels<float> layers32;
+  LayerKernels<double> layers64;
 };
 
 InstructionSet portable_instructions();

@@ -32,6 +32,21 @@ TLS_INLINE void prefetch_row_to_write(T* row, int64_t count) {
   for (int64_t i = 0; i < count; i += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(row + i, 1);
 }
 
+// The last numbers of a row; zeros beyond them.
+template <class T>
+TLS_INLINE Vector<T> load_some(const T* from, int64_t count) {
+  if (count == kLanes<T>) return load(from);
+  Vector<T> value{};
+  for (int64_t i = 0; i < count; ++i) value[i] = from[i];
+  return value;
+}
+
+template <class T>
+TLS_INLINE void store_some(T* to, Vector<T> value, int64_t count) {
+  if (count == kLanes<T>) return store(to, value);
+  for (int64_t i = 0; i < count; ++i) to[i] = value[i];
+}
+
 // Rows of a whole number of vectors, as most are, without the call of a library.
 template <class T>
 TLS_INLINE void copy(T* to, const T* from, int64_t count) {

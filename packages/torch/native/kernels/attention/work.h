@@ -27,6 +27,14 @@ const AttentionKernels<T>& kernels() {
     return instructions().float64;
 }
 
+template <class T>
+const LayerKernels<T>& layer_kernels() {
+  if constexpr (std::is_same_v<T, float>)
+    return instructions().layers32;
+  else
+    return instructions().layers64;
+}
+
 // The strips of one part of `parts`.
 inline std::pair<int64_t, int64_t> strips_of(int64_t part, int64_t parts, int64_t strips) {
   return {strips * part / parts, strips * (part + 1) / parts};

@@ -5,6 +5,7 @@ import {
   type Block,
   Dropout,
   Embedding,
+  gelu,
   init,
   LayerNorm,
   Linear,
@@ -48,7 +49,7 @@ export class FeedForward extends Module {
 
   forward(x: Tensor): Tensor {
     const inner = this.fc1.forward(x);
-    const active = this.config.activation === 'gelu' ? inner.gelu() : inner.relu();
+    const active = this.config.activation === 'gelu' ? gelu(inner) : inner.relu();
     return this.dropout.forward(this.fc2.forward(this.dropout.forward(active)));
   }
 }

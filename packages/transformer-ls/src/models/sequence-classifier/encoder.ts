@@ -10,6 +10,7 @@ import {
   cat,
   Dropout,
   Embedding,
+  gelu,
   init,
   LayerNorm,
   Linear,
@@ -66,7 +67,7 @@ class FeedForward extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const inner = this.dropout.forward(this.widen.forward(x).gelu());
+    const inner = this.dropout.forward(gelu(this.widen.forward(x)));
     return this.dropout.forward(this.narrow.forward(inner));
   }
 }

@@ -1,5 +1,5 @@
 /** The feed-forward part of a block of vision models, under the published names. */
-import { Dropout, Linear, Module, scope, type Tensor } from '@transformer-ls/torch';
+import { Dropout, gelu, Linear, Module, scope, type Tensor } from '@transformer-ls/torch';
 
 export interface FeedForwardOptions {
   readonly modelDim: number;
@@ -21,7 +21,7 @@ export class FeedForward extends Module {
     this.fc1 = this.child('fc1', new Linear({ inFeatures: modelDim, outFeatures: innerDim }));
     this.fc2 = this.child('fc2', new Linear({ inFeatures: innerDim, outFeatures: modelDim }));
     this.dropout = this.child('drop', new Dropout({ p: dropout }));
-    this.activation = activation === 'gelu' ? (x) => x.gelu() : quickGelu;
+    this.activation = activation === 'gelu' ? gelu : quickGelu;
   }
 
   forward(x: Tensor): Tensor {

@@ -1,0 +1,68 @@
+/**
+ * Operators of our own (`packages/torch/native/kernels/`) that take the place of several of libtorch's, and whether they are used.
+ *
+ * What they replace is what they answer to in the tests, what an export records, and what other devices and types take.
+ */
+import { isAutocastEnabled } from './autograd.js';
+import { operator } from './operator.js';
+import type { Tensor } from './tensor.js';
+
+let wanted = process.env.TRANSFORMER_LS_OPERATORS !== 'composed';
+
+/** Switches fused operators on (as at the start, unless TRANSFORMER_LS_OPERATORS is `composed`) or off. */
+export function setFusedOperators(on: boolean): void {
+  wanted = on;
+}
+
+/** Whether fused operators are to be used, and exist for the device and type of `like` and of what is computed of it. */
+export function fusedFor(like: Tensor): boolean {
+  const exists = like.device === 'cpu' && (like.dtype === 'float32' || like.dtype === 'float64');
+  return wanted && exists && !isAutocastEnabled('cpu');
+}
+
+/** Rows from which on packing a weight pays, and numbers of a weight up to which it stays in a cache. */
+const LEAST_ROWS = 128;
+const LARGEST_WEIGHT = 2 ** 20;
+
+const mapsOp =
+  operator<(input: Tensor, weights: readonly Tensor[], biases: readonly Tensor[]) => readonly Tensor[]>(
+    'tls::linear_maps',
+  );
+const layerNormOp =
+  operator<(input: Tensor, weight: Tensor | null, bias: Tensor | null, epsilon: number) => Tensor>(
+    'tls::layer_norm',
+  );
+const geluOp = operator<(input: Tensor) => Tensor>('tls::gelu');
+
+/** x W^T + b for each of several weights (out, in) and their biases, all there or none; null where libtorch does it as well. */
+export function fusedLinearMaps(
+  input: Tensor,
+  weights: readonly Tensor[],
+  biases: readonly (Tensor | null)[],
+): readonly Tensor[] | null {
+  const given = biases.filter((bias) => bias !== null);
+  const fits =
+    fusedFor(input) &&
+    input.ndim > 1 &&
+    input.numel >= LEAST_ROWS * input.size(-1) &&
+    (given.length === 0 || given.length === weights.length) &&
+    weights.every(({ dtype, numel }) => dtype === input.dtype && numel <= LARGEST_WEIGHT);
+  return fits ? mapsOp(input, weights, given) : null;
+}
+
+/** Of the last dimension; null where there is none of ours. */
+export function fusedLayerNorm(
+  input: Tensor,
+  weight: Tensor | null,
+  bias: Tensor | null,
+  epsilon: number,
+): Tensor | null {
+  const same = (weight ?? input).dtype === input.dtype && (bias ?? input).dtype === input.dtype;
+  return same && input.ndim > 0 && input.numel > 0 && fusedFor(input)
+    ? layerNormOp(input, weight, bias, epsilon)
+    : null;
+}
+
+export function fusedGelu(input: Tensor): Tensor | null {
+  return fusedFor(input) ? geluOp(input) : null;
+}
