@@ -142,8 +142,10 @@ std::tuple<Tensor, Tensor> forward_cpu(const Tensor& query, const Tensor& window
     a.result = rows_of<scalar_t>(result);
     const auto& kernel = kernels<scalar_t>().causal;
     each_part<scalar_t>(shape.batch, shape.heads, kernel.strips(shape), kernel.scratch(shape, false),
-                        [&](int64_t b, int64_t n, int64_t first, int64_t last, scalar_t* scratch) {
-                          kernel.forward(a, b, n, first, last, scratch);
+                        [&](int64_t b, const Item& item, scalar_t* scratch) {
+                          head_by_head(item, [&](int64_t n, int64_t first, int64_t end) {
+                            kernel.forward(a, b, n, first, end, scratch);
+                          });
                         });
   });
   return {result, softmaxes};
@@ -214,12 +216,13 @@ Gradients backward_cpu(const Tensor& gradient, const Tensor& softmaxes, const Te
     const Division division = division_of(shape.batch, shape.heads, strips, kernel.apart(shape), true);
     const SharedGradients<scalar_t> shared(in, division);
     each_part_in_turns<scalar_t>(
-        shape.heads, division, kernel.scratch(shape, true), [&](int64_t group, int64_t part, int64_t n, scalar_t* scratch) {
+        shape.heads, strips, division, kernel.scratch(shape, true),
+        [&](int64_t group, int64_t part, const Item& item, scalar_t* scratch) {
           CausalArguments<scalar_t> a = arguments;
           shared.give(a, group * division.parts + part, part);
-          const auto [first, last] = strips_of(part, division.parts, strips);
           const auto [first_b, last_b] = strips_of(group, division.groups, shape.batch);
-          for (int64_t b = first_b; b < last_b; ++b) kernel.backward(a, b, n, first, last, scratch);
+          for (int64_t b = first_b; b < last_b; ++b)
+            head_by_head(item, [&](int64_t n, int64_t first, int64_t end) { kernel.backward(a, b, n, first, end, scratch); });
         });
     return {dquery,
             dkey,

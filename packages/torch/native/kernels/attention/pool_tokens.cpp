@@ -21,12 +21,19 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Tokens of one work item at least.
-constexpr int64_t kLeastTokens = 512;
+// Tokens that are pooled before those of the next head: few enough to be near when it comes to them, which lie between them.
+constexpr int64_t kPartTokens = 512;
 
-int64_t parts_of(int64_t heads, int64_t tokens) {
-  const int64_t most = (tokens + kLeastTokens - 1) / kLeastTokens;
-  return std::max<int64_t>(1, std::min(most, (kWorkItems + heads - 1) / heads));
+int64_t parts_of(int64_t tokens) { return std::max<int64_t>(1, (tokens + kPartTokens - 1) / kPartTokens); }
+
+// Calls act(b, n, part, scratch) for all parts of all heads, on several threads.
+template <class T, class Do>
+void each_pool_part(int64_t batch, int64_t heads, int64_t parts, int64_t scratch_size, Do act) {
+  at::parallel_for(0, batch * parts, (batch * parts + kWorkItems - 1) / kWorkItems, [&](int64_t begin, int64_t end) {
+    ScratchMemory<T> scratch(scratch_size);
+    for (int64_t item = begin; item < end; ++item)
+      for (int64_t n = 0; n < heads; ++n) act(item / parts, n, item % parts, scratch.data());
+  });
 }
 
 void check(const Tensor& logits, const Tensor& key, const Tensor& value, const OptionalTensor& visible) {
@@ -94,19 +101,14 @@ std::tuple<Tensor, Tensor, Tensor> forward_cpu(const Tensor& logits, const Tenso
   Tensor log_sums = at::zeros({B, N, R}, key.options());
   if (key.numel() == 0 || R == 0) return {pooled_key, pooled_value, log_sums};
   const Tensor s = with_rows(logits), k = with_rows(key), v = with_rows(value), seen = whole(visible);
-  const int64_t parts = parts_of(B * N, L), stride = R * (2 + 2 * H);
+  const int64_t parts = parts_of(L), stride = R * (2 + 2 * H);
   Tensor sums = at::empty({B * N * parts, stride}, key.options());
   AT_DISPATCH_FLOATING_TYPES(key.scalar_type(), "pool_tokens", [&] {
     const auto a = arguments_of<scalar_t>(s, k, v, seen);
     const auto& kernel = kernels<scalar_t>().pool;
-    at::parallel_for(0, B * N * parts, 1, [&](int64_t begin, int64_t end) {
-      ScratchMemory<scalar_t> scratch(kernel.scratch(a, false));
-      for (int64_t item = begin; item < end; ++item) {
-        const int64_t part = item % parts, bn = item / parts;
-        scalar_t* to = sums.data_ptr<scalar_t>() + item * stride;
-        kernel.forward(a, bn / N, bn % N, L * part / parts, L * (part + 1) / parts,
-                       {to, to + R, to + 2 * R, to + 2 * R + R * H}, scratch.data());
-      }
+    each_pool_part<scalar_t>(B, N, parts, kernel.scratch(a, false), [&](int64_t b, int64_t n, int64_t part, scalar_t* scratch) {
+      scalar_t* to = sums.data_ptr<scalar_t>() + ((b * N + n) * parts + part) * stride;
+      kernel.forward(a, b, n, L * part / parts, L * (part + 1) / parts, {to, to + R, to + 2 * R, to + 2 * R + R * H}, scratch);
     });
     at::parallel_for(0, B * N, 1, [&](int64_t begin, int64_t end) {
       for (int64_t bn = begin; bn < end; ++bn)
@@ -145,13 +147,9 @@ std::tuple<Tensor, Tensor, Tensor> backward_cpu(const Tensor& key_gradient, cons
     a.key_gradient = rows_of<scalar_t>(dkey);
     a.value_gradient = rows_of<scalar_t>(dvalue);
     const auto& kernel = kernels<scalar_t>().pool;
-    const int64_t parts = parts_of(B * N, L);
-    at::parallel_for(0, B * N * parts, 1, [&](int64_t begin, int64_t end) {
-      ScratchMemory<scalar_t> scratch(kernel.scratch(a, true));
-      for (int64_t item = begin; item < end; ++item) {
-        const int64_t part = item % parts, bn = item / parts;
-        kernel.backward(a, bn / N, bn % N, L * part / parts, L * (part + 1) / parts, scratch.data());
-      }
+    const int64_t parts = parts_of(L);
+    each_pool_part<scalar_t>(B, N, parts, kernel.scratch(a, true), [&](int64_t b, int64_t n, int64_t part, scalar_t* scratch) {
+      kernel.backward(a, b, n, L * part / parts, L * (part + 1) / parts, scratch);
     });
   });
   return {dlogits, dkey, dvalue};

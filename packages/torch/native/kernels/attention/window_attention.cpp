@@ -82,8 +82,10 @@ void run_forward(const WindowArguments<T>& arguments) {
   const auto& shape = arguments.shape;
   const auto& kernel = kernels<T>().window;
   each_part<T>(shape.batch, shape.heads, kernel.strips(shape), kernel.scratch(shape, false),
-               [&](int64_t b, int64_t n, int64_t first, int64_t last, T* scratch) {
-                 kernel.forward(arguments, b, n, first, last, scratch);
+               [&](int64_t b, const Item& item, T* scratch) {
+                 strip_by_strip(item, [&](int64_t n, int64_t first, int64_t end) {
+                   kernel.forward(arguments, b, n, first, end, scratch);
+                 });
                });
 }
 
@@ -94,7 +96,7 @@ std::tuple<Tensor, Tensor> forward_cpu(const Tensor& query, const Tensor& key, c
                                        int64_t seed) {
   const WindowShape shape =
       checked_shape(query, key, value, shared_key, shared_value, bias, visible, {grid, window, reach}, dropout);
-  Tensor result = at::zeros(query.sizes(), query.options());
+  Tensor result = visible ? at::zeros(query.sizes(), query.options()) : at::empty(query.sizes(), query.options());
   Tensor log_sums = at::zeros({shape.batch, shape.heads, query.size(1)}, query.options());
   if (result.numel() == 0) return {result, log_sums};
   const Tensor q = with_rows(query), k = with_rows(key), v = with_rows(value), sk = with_rows(shared_key),
@@ -114,14 +116,15 @@ void run_backward(const WindowArguments<T>& arguments, const Division& division,
   const auto& kernel = kernels<T>().window;
   const int64_t strips = kernel.strips(shape), parts = division.parts, groups = division.groups;
   each_part_in_turns<T>(
-      shape.heads, division, kernel.scratch(shape, true), [&](int64_t group, int64_t part, int64_t n, T* scratch) {
+      shape.heads, strips, division, kernel.scratch(shape, true),
+      [&](int64_t group, int64_t part, const Item& item, T* scratch) {
         WindowArguments<T> a = arguments;
         a.shared_key_gradient.data = shared_key.at(part);
         a.shared_value_gradient.data = shared_value.at(part);
         a.bias_gradient = bias.at(group * parts + part);
-        const auto [first, last] = strips_of(part, parts, strips);
         const auto [first_b, last_b] = strips_of(group, groups, shape.batch);
-        for (int64_t b = first_b; b < last_b; ++b) kernel.backward(a, b, n, first, last, scratch);
+        for (int64_t b = first_b; b < last_b; ++b)
+          strip_by_strip(item, [&](int64_t n, int64_t first, int64_t end) { kernel.backward(a, b, n, first, end, scratch); });
       });
 }
 
@@ -134,8 +137,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward_cpu(
       checked_shape(query, key, value, shared_key, shared_value, bias, visible, {grid, window, reach}, dropout);
   check_like("gradient", gradient, query, query.sizes());
   check_like("log_sums", log_sums, query, {shape.batch, shape.heads, query.size(1)});
-  Tensor dq = at::zeros(query.sizes(), query.options()), dk = at::zeros(query.sizes(), query.options()),
-         dv = at::zeros(query.sizes(), query.options());
+  // Gradients of queries are written, but for those that are not visible; the others are added to.
+  Tensor dq = visible ? at::zeros(query.sizes(), query.options()) : at::empty(query.sizes(), query.options());
+  Tensor dk = at::zeros(query.sizes(), query.options()), dv = at::zeros(query.sizes(), query.options());
   const Tensor q = with_rows(query), k = with_rows(key), v = with_rows(value), sk = with_rows(shared_key),
                sv = with_rows(shared_value), bs = whole(bias), vis = whole(visible), g = with_rows(gradient),
                sums = log_sums.contiguous();

@@ -60,43 +60,68 @@ inline at::Tensor sum_of_copies(const at::Tensor& copies) {
   return copies.size(0) == 1 ? copies.select(0, 0) : copies.sum(0);
 }
 
-// Calls act(b, n, first strip, end strip, scratch) for all strips of all heads, on several threads.
+// What one thread does at a time: strips [first, end) of heads [first_head, end_head).
+struct Item {
+  int64_t first, end, first_head, end_head;
+};
+
+// Heads lie side by side in memory: a strip of one after the other is done while it is near.
+template <class Do>
+void strip_by_strip(const Item& item, Do act) {
+  for (int64_t strip = item.first; strip < item.end; ++strip)
+    for (int64_t n = item.first_head; n < item.end_head; ++n) act(n, strip, strip + 1);
+}
+
+template <class Do>
+void head_by_head(const Item& item, Do act) {
+  for (int64_t n = item.first_head; n < item.end_head; ++n) act(n, item.first, item.end);
+}
+
+// Calls act(b, item, scratch) for all strips of all heads, on several threads. Few items of many heads, where there are strips enough.
 template <class T, class Do>
 void each_part(int64_t batch, int64_t heads, int64_t strips, int64_t scratch_size, Do act) {
-  const int64_t lanes = batch * heads, parts = std::min(strips, (kWorkItems + lanes - 1) / lanes);
-  at::parallel_for(0, lanes * parts, 1, [&](int64_t begin, int64_t end) {
+  const int64_t parts = std::min(strips, (kWorkItems + batch - 1) / batch);
+  const int64_t groups = std::min(heads, (kWorkItems + batch * parts - 1) / (batch * parts));
+  at::parallel_for(0, batch * parts * groups, 1, [&](int64_t begin, int64_t end) {
     ScratchMemory<T> scratch(scratch_size);
-    for (int64_t item = begin; item < end; ++item) {
-      const auto [first, last] = strips_of(item % parts, parts, strips);
-      act(item / parts / heads, item / parts % heads, first, last, scratch.data());
+    for (int64_t i = begin; i < end; ++i) {
+      const auto [first, last] = strips_of(i / groups % parts, parts, strips);
+      const auto [first_head, end_head] = strips_of(i % groups, groups, heads);
+      act(i / groups / parts, Item{first, last, first_head, end_head}, scratch.data());
     }
   });
 }
 
-// Sequences that share a copy of what the whole batch adds to, and strips that are done one after another.
+// Sequences that share a copy of what the whole batch adds to, strips that are done one after another, and heads.
 struct Division {
-  int64_t groups, parts;
+  int64_t groups, parts, head_groups;
   int64_t copies() const { return groups * parts; }
 };
 
-// `apart` strips between two others that share no keys.
+// `apart` strips between two others that share no keys. Few heads together, where there are strips enough.
 inline Division division_of(int64_t batch, int64_t heads, int64_t strips, int64_t apart, bool shared_by_batch) {
+  const auto share = [](int64_t items) { return (kWorkItems + items - 1) / items; };
   const int64_t groups = shared_by_batch ? std::min<int64_t>(batch, 4) : batch;
-  const int64_t wanted = (kWorkItems + groups * heads - 1) / (groups * heads);
-  return {groups, std::max<int64_t>(1, std::min(strips / std::max<int64_t>(1, apart), wanted))};
+  // Twice as many, as every second part waits.
+  const int64_t parts = std::max<int64_t>(1, std::min(strips / std::max<int64_t>(1, apart), 2 * share(groups)));
+  return {groups, parts, std::min(heads, share(groups * std::max<int64_t>(1, parts / 2)))};
 }
 
-// Calls act(group, part, n, scratch) for all groups of sequences, parts and heads, on several threads. Neighbouring parts share
-// keys, so every second part is done first, and then the others.
+// Calls act(group, part, item, scratch) for all groups of sequences, parts and heads, on several threads. Neighbouring parts share keys,
+// so every second part is done first, and then the others.
 template <class T, class Do>
-void each_part_in_turns(int64_t heads, const Division& division, int64_t scratch_size, Do act) {
-  const int64_t parts = division.parts;
+void each_part_in_turns(int64_t heads, int64_t strips, const Division& division, int64_t scratch_size, Do act) {
+  const int64_t parts = division.parts, head_groups = division.head_groups;
   for (int64_t turn = 0; turn < (parts > 1 ? 2 : 1); ++turn) {
     const int64_t own = (parts - turn + 1) / 2;
-    at::parallel_for(0, division.groups * heads * own, 1, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, division.groups * own * head_groups, 1, [&](int64_t begin, int64_t end) {
       ScratchMemory<T> scratch(scratch_size);
-      for (int64_t item = begin; item < end; ++item)
-        act(item / own / heads, item % own * 2 + turn, item / own % heads, scratch.data());
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t part = i / head_groups % own * 2 + turn;
+        const auto [first, last] = strips_of(part, parts, strips);
+        const auto [first_head, end_head] = strips_of(i % head_groups, head_groups, heads);
+        act(i / head_groups / own, part, Item{first, last, first_head, end_head}, scratch.data());
+      }
     });
   }
 }
