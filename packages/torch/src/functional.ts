@@ -1,5 +1,6 @@
 /** Functions of several tensors, under the names of `torch` and `torch.nn.functional`. */
-import { fusedGelu, fusedLayerNorm, fusedLinearMaps } from './fused.js';
+import { fusedFeedForward, fusedGelu, fusedLayerNorm, fusedLinearMaps, type LinearWeights } from './fused.js';
+import { scope } from './handle.js';
 import { operator } from './operator.js';
 import { type Reduction, reductionCode, type Tensor } from './tensor.js';
 
@@ -66,6 +67,23 @@ export function layerNorm(
   const isLast = normalizedShape.length === 1 && normalizedShape[0] === input.size(-1);
   const fused = isLast ? fusedLayerNorm(input, weight, bias, epsilon) : null;
   return fused ?? layerNormOp(input, normalizedShape, weight, bias, epsilon);
+}
+
+/**
+ * GELU and dropout between two linear maps: (…, in) → (…, inner) → (…, out). Where neither gradients nor dropout are wanted, nothing of
+ * the inner width is ever in memory.
+ */
+export function feedForward(
+  input: Tensor,
+  first: LinearWeights,
+  second: LinearWeights,
+  p: number,
+  training: boolean,
+): Tensor {
+  const fused = p > 0 && training ? null : fusedFeedForward(input, first, second);
+  if (fused !== null) return fused;
+  const inner = scope(() => dropout(gelu(linear(input, first.weight, first.bias)), p, training));
+  return linear(inner, second.weight, second.bias);
 }
 
 export interface BatchNormOptions {

@@ -3,7 +3,7 @@
  *
  * What they replace is what they answer to in the tests, what an export records, and what other devices and types take.
  */
-import { isAutocastEnabled } from './autograd.js';
+import { isAutocastEnabled, isGradEnabled } from './autograd.js';
 import { operator } from './operator.js';
 import type { Tensor } from './tensor.js';
 
@@ -28,6 +28,16 @@ const mapsOp =
   operator<(input: Tensor, weights: readonly Tensor[], biases: readonly Tensor[]) => readonly Tensor[]>(
     'tls::linear_maps',
   );
+const feedForwardOp =
+  operator<
+    (
+      input: Tensor,
+      first: Tensor,
+      firstBias: Tensor | null,
+      second: Tensor,
+      secondBias: Tensor | null,
+    ) => Tensor
+  >('tls::feed_forward');
 const layerNormOp =
   operator<(input: Tensor, weight: Tensor | null, bias: Tensor | null, epsilon: number) => Tensor>(
     'tls::layer_norm',
@@ -41,13 +51,32 @@ export function fusedLinearMaps(
   biases: readonly (Tensor | null)[],
 ): readonly Tensor[] | null {
   const given = biases.filter((bias) => bias !== null);
-  const fits =
+  const alike = given.length === 0 || given.length === weights.length;
+  return alike && suits(input, weights) ? mapsOp(input, weights, given) : null;
+}
+
+/** Many rows, and weights that stay in a cache. */
+function suits(input: Tensor, weights: readonly Tensor[]): boolean {
+  return (
     fusedFor(input) &&
     input.ndim > 1 &&
     input.numel >= LEAST_ROWS * input.size(-1) &&
-    (given.length === 0 || given.length === weights.length) &&
-    weights.every(({ dtype, numel }) => dtype === input.dtype && numel <= LARGEST_WEIGHT);
-  return fits ? mapsOp(input, weights, given) : null;
+    weights.every(({ dtype, numel }) => dtype === input.dtype && numel <= LARGEST_WEIGHT)
+  );
+}
+
+/** One linear map of `fusedFeedForward`. */
+export interface LinearWeights {
+  /** (out, in) */
+  readonly weight: Tensor;
+  /** (out) */
+  readonly bias: Tensor | null;
+}
+
+/** GELU between two linear maps; null where gradients are wanted, or there is none of ours. */
+export function fusedFeedForward(input: Tensor, first: LinearWeights, second: LinearWeights): Tensor | null {
+  if (isGradEnabled() || !suits(input, [first.weight, second.weight])) return null;
+  return feedForwardOp(input, first.weight, first.bias, second.weight, second.bias);
 }
 
 /** Of the last dimension; null where there is none of ours. */

@@ -120,6 +120,11 @@ function linearMaps({ inputs, outputs }: RecordedOp): number {
   );
 }
 
+/** Two maps, to the inner width and from it. */
+function feedForward({ inputs, outputs }: RecordedOp): number {
+  return (product(shapeOf(inputs[0])) + product(shapeOf(outputs))) * shapeOf(inputs[1])[0]!;
+}
+
 /** Scores and what is taken by them: each query with the shared keys, and with the keys around its segment, off the grid or not. */
 function windowAttention({ inputs }: RecordedOp): number {
   const [B, , N, H] = shapeOf(inputs[0]) as [number, number, number, number];
@@ -167,6 +172,7 @@ const COUNTERS: Record<string, (op: RecordedOp) => number> = {
   'aten::conv3d': convolution,
   'aten::convolution': convolution,
   'tls::linear_maps': linearMaps,
+  'tls::feed_forward': feedForward,
   'tls::window_attention': windowAttention,
   'tls::pool_tokens': poolTokens,
   'tls::causal_attention': causalAttention,

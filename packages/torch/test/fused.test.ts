@@ -4,8 +4,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   autocast,
   call,
+  countMultiplyAccumulates,
   type DType,
   empty,
+  feedForward,
   fusedFor,
   gelu,
   getNumThreads,
@@ -13,6 +15,7 @@ import {
   linear,
   linearMaps,
   manualSeed,
+  noGrad,
   operator,
   rand,
   randn,
@@ -201,6 +204,58 @@ describe('linear maps of one input', () => {
       expect(
         call('tls::linear_maps', empty([0, 3]), [randn([2, 3])], []) as unknown as Tensor[],
       ).toHaveLength(1);
+    });
+  });
+});
+
+describe('feed-forward without gradients', () => {
+  const sizes = fc.record({
+    rows: fc.integer({ min: 128, max: 700 }),
+    inputs: fc.constantFrom(1, 5, 16, 40, 64),
+    inner: fc.constantFrom(1, 17, 64, 256, 300, 600),
+    outputs: fc.constantFrom(1, 7, 32, 70),
+    biased: fc.boolean(),
+  });
+
+  it('is that of plain operators, for any sizes', () => {
+    fc.assert(
+      fc.property(sizes, ({ rows, inputs, inner, outputs, biased }) =>
+        scope(() => {
+          const x = double(2, rows, inputs);
+          const first = { weight: double(inner, inputs), bias: biased ? double(inner) : null };
+          const second = { weight: double(outputs, inner), bias: biased ? double(outputs) : null };
+          const run = () => noGrad(() => feedForward(x, first, second, 0.5, false));
+          setFusedOperators(false);
+          const expected = run();
+          setFusedOperators(true);
+          for (const name of sets) {
+            instructions(name);
+            const { ops, result } = recordOps(run);
+            expect(ops.map((op) => op.name)).toEqual(['tls::feed_forward']);
+            expect(countMultiplyAccumulates(ops)).toBe(2 * rows * inner * (inputs + outputs));
+            expect(largest(result.sub(expected))).toBeLessThan(1e-11);
+          }
+        }),
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('is composed where gradients or dropout are wanted, and the operator refuses gradients', () => {
+    scope(() => {
+      const x = randn([200, 8]);
+      const [first, second] = [
+        { weight: randn([16, 8]), bias: null },
+        { weight: randn([8, 16]), bias: null },
+      ];
+      const used = (fn: () => Tensor) => names(fn).includes('tls::feed_forward');
+      expect(used(() => feedForward(x, first, second, 0.5, true))).toBe(false);
+      expect(used(() => noGrad(() => feedForward(x, first, second, 0.5, true)))).toBe(false);
+      expect(used(() => noGrad(() => feedForward(x, first, second, 0, true)))).toBe(true);
+      x.requiresGrad = true;
+      expect(() => call('tls::feed_forward', x, first.weight, null, second.weight, null)).toThrow(
+        /expected no gradients/,
+      );
     });
   });
 });

@@ -48,6 +48,23 @@ struct LinearKernels {
   void (*parameter_gradients)(const LinearArguments<T>&, const LinearPart<T>&, T* scratch);
 };
 
+// GELU between two linear maps, (M, I) -> (M, F) -> (M, O).
+template <class T>
+struct FeedForwardArguments {
+  int64_t inputs, inner, outputs;
+  const T* input;  // M rows of I numbers, input_row apart
+  int64_t input_row;
+  const T *first, *second;            // packed: (I, F) and (F, O)
+  const T *first_bias, *second_bias;  // (F) and (O), or null
+  T* result;                          // (M, O)
+};
+
+template <class T>
+struct FeedForwardKernels {
+  int64_t (*scratch)(const FeedForwardArguments<T>&);
+  void (*forward)(const FeedForwardArguments<T>&, int64_t first, int64_t end, T* scratch);
+};
+
 // LayerNorm of M rows of D numbers.
 template <class T>
 struct NormArguments {
@@ -80,6 +97,7 @@ struct GeluKernels {
 template <class T>
 struct LayerKernels {
   LinearKernels<T> linear;
+  FeedForwardKernels<T> feed_forward;
   NormKernels<T> norm;
   GeluKernels<T> gelu;
 };

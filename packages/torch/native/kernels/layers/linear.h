@@ -32,13 +32,20 @@ void pack_panels(T* to, const T* from, int64_t row, int64_t column, int64_t rows
   }
 }
 
-// c (rows, columns) = a (rows, depth) times a packed matrix, or what c holds and that. `columns` is a whole number of vectors.
+// c (rows, columns) = a (rows, depth) times rows [from, from + depth) of a packed matrix of `packed_rows`, or what c holds and that.
+// `columns` is a whole number of vectors.
 template <bool Add, class T>
-void packed_product(int64_t rows, int64_t columns, int64_t depth, Matrix<T> a, const T* packed, T* c, int64_t c_row) {
+void packed_product(int64_t rows, int64_t columns, int64_t depth, Matrix<T> a, const T* packed, int64_t packed_rows,
+                    int64_t from, T* c, int64_t c_row) {
   for (int64_t first = 0; first < columns; first += kPanel<T>) {
     const int64_t left = columns - first, wide = left < kPanel<T> ? left : kPanel<T>;
-    product<Add>(rows, wide, depth, a, packed + first * depth, wide, c + first, c_row);
+    product<Add>(rows, wide, depth, a, packed + first * packed_rows + from * wide, wide, c + first, c_row);
   }
+}
+
+template <bool Add, class T>
+void packed_product(int64_t rows, int64_t columns, int64_t depth, Matrix<T> a, const T* packed, T* c, int64_t c_row) {
+  packed_product<Add>(rows, columns, depth, a, packed, depth, 0, c, c_row);
 }
 
 template <class T>

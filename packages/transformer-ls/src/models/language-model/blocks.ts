@@ -5,7 +5,7 @@ import {
   type Block,
   Dropout,
   Embedding,
-  gelu,
+  feedForward,
   init,
   LayerNorm,
   Linear,
@@ -48,9 +48,11 @@ export class FeedForward extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const inner = this.fc1.forward(x);
-    const active = this.config.activation === 'gelu' ? gelu(inner) : inner.relu();
-    return this.dropout.forward(this.fc2.forward(this.dropout.forward(active)));
+    return this.dropout.forward(
+      this.config.activation === 'gelu'
+        ? feedForward(x, this.fc1, this.fc2, this.dropout.p, this.training)
+        : this.fc2.forward(this.dropout.forward(this.fc1.forward(x).relu())),
+    );
   }
 }
 

@@ -10,7 +10,7 @@ import {
   cat,
   Dropout,
   Embedding,
-  gelu,
+  feedForward,
   init,
   LayerNorm,
   Linear,
@@ -67,8 +67,7 @@ class FeedForward extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const inner = this.dropout.forward(gelu(this.widen.forward(x)));
-    return this.dropout.forward(this.narrow.forward(inner));
+    return this.dropout.forward(feedForward(x, this.widen, this.narrow, this.dropout.p, this.training));
   }
 }
 
