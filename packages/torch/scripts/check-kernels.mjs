@@ -45,7 +45,7 @@ function main() {
         run(/** @type {string} */ (compiler.path), [...sanitizers, ...flags, '-c', source, '-o', object]);
         return object;
       });
-    for (const name of ['window_and_pool', 'causal']) {
+    for (const name of ['window_and_pool', 'causal', 'layers']) {
       const program = join(folder, name);
       run(compiler.path, [...sanitizers, join(native, 'test', `${name}.cpp`), ...objects, '-o', program]);
       run(program, []);

@@ -27,12 +27,12 @@ struct VectorOf;
 template <>
 struct VectorOf<float> {
   typedef float Type __attribute__((vector_size(TLS_VECTOR_BYTES)));
-  typedef int32_t Bits __attribute__((vector_size(TLS_VECTOR_BYTES)));
+  typedef uint32_t Bits __attribute__((vector_size(TLS_VECTOR_BYTES)));
 };
 template <>
 struct VectorOf<double> {
   typedef double Type __attribute__((vector_size(TLS_VECTOR_BYTES)));
-  typedef int64_t Bits __attribute__((vector_size(TLS_VECTOR_BYTES)));
+  typedef uint64_t Bits __attribute__((vector_size(TLS_VECTOR_BYTES)));
 };
 template <class T>
 using Vector = typename VectorOf<T>::Type;
