@@ -33,7 +33,7 @@ export function einsum(equation: string, ...tensors: Tensor[]): Tensor {
 
 /** x W^T + b: input (…, in), weight (out, in), bias (out). */
 export function linear(input: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
-  return linearMaps(input, [weight], [bias])[0] as Tensor;
+  return fusedLinearMaps(input, [weight], [bias])?.[0] ?? linearOp(input, weight, bias);
 }
 
 /** The same for several weights and their biases, reading the input once where that is possible. */
@@ -43,7 +43,7 @@ export function linearMaps(
   biases: readonly (Tensor | null)[],
 ): readonly Tensor[] {
   const fused = fusedLinearMaps(input, weights, biases);
-  return fused ?? weights.map((weight, i) => linearOp(input, weight, biases[i] ?? null));
+  return fused ?? weights.map((weight, i) => linear(input, weight, biases[i] ?? null));
 }
 
 /** x Phi(x), Phi the distribution function of the normal distribution. */

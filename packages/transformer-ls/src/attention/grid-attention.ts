@@ -14,6 +14,7 @@ import {
   LayerNorm,
   Linear,
   Module,
+  operator,
   scope,
   type Tensor,
   zeros,
@@ -110,12 +111,20 @@ export abstract class GridAttention extends Module {
   /**
    * What attention works on, of projected queries, keys and values (B, C + T, D) with the global tokens first: keys and values
    * normalised. To be called in a scope of its own, which frees what it is made from.
+   *
+   * @param logits (B, C + T, N*R) of the dynamic projection, where they were made with the others
    */
-  protected prepared(query: Tensor, key: Tensor, value: Tensor): PreparedTokens {
+  protected prepared(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    logits: Tensor | null = null,
+  ): PreparedTokens {
     return {
       query,
       keys: this.dual_ln_full.forward(key),
       values: this.dual_ln_full.forward(value),
+      logits,
     };
   }
 
@@ -159,21 +168,18 @@ export abstract class GridAttention extends Module {
   }
 
   /** The same by operators that keep no scores. */
-  private fused(
-    { query, keys, values }: PreparedTokens,
-    input: Tensor,
-    grid: Grid,
-    tiling: GridTiling | null,
-  ): Tensor {
+  private fused(tokens: PreparedTokens, input: Tensor, grid: Grid, tiling: GridTiling | null): Tensor {
     const { heads: N, globalTokens: C, windowSize: W, attentionDropout } = this.config;
-    const ofGrid = (all: Tensor) => asHeads(onGrid(all, C), N);
+    const query = parted(tokens.query, C);
+    const keys = parted(tokens.keys, C);
+    const values = parted(tokens.values, C);
     const result = scope(() =>
       windowAttention({
-        query: ofGrid(query),
-        keys: ofGrid(keys),
-        values: ofGrid(values),
-        shared: this.fusedShared(input, keys, values),
-        bias: tiling === null ? null : this.biasOfAll(tiling, query),
+        query: asHeads(query.grid, N),
+        keys: asHeads(keys.grid, N),
+        values: asHeads(values.grid, N),
+        shared: this.fusedShared(tokens.logits, input, keys, values),
+        bias: tiling === null ? null : this.biasOfAll(tiling, tokens.query),
         visible: null,
         grid: [grid.rows, grid.columns],
         window: [W, W],
@@ -182,31 +188,38 @@ export abstract class GridAttention extends Module {
         dropout: weightDropout(attentionDropout, this.training),
       }).flatten(2),
     ); // (B, T, D)
-    if (C === 0) return result;
+    if (query.global === null || values.global === null) return result;
+    const [ofQuery, ofValues] = [query.global, values.global];
     const first = scope(() => {
-      const tokens = splitRows(result, N).unsqueeze(2); // as one segment
-      const weights = this.globalWeights(query.narrow(1, 0, C).mul(this.scale()), keys, tokens, null);
-      return globalResult(weights, splitRows(values.narrow(1, 0, C), N), tokens);
+      const asSegment = splitRows(result, N).unsqueeze(2);
+      const weights = this.globalWeights(ofQuery.mul(this.scale()), tokens.keys, asSegment, null);
+      return globalResult(weights, splitRows(ofValues, N), asSegment);
     });
     return cat([first, result], 1);
   }
 
   /** (B, R + C, N, H) each: the slots, normalised once more, then the global tokens; null where there are neither. */
-  private fusedShared(input: Tensor, keys: Tensor, values: Tensor): SharedKeys | null {
+  private fusedShared(
+    ready: Tensor | null,
+    input: Tensor,
+    keys: PartedTokens,
+    values: PartedTokens,
+  ): SharedKeys | null {
     const { heads: N, globalTokens: C } = this.config;
-    const logits = this.to_dynamic_projection?.forward(onGrid(input, C));
+    const logits = ready === null ? this.to_dynamic_projection?.forward(onGrid(input, C)) : onGrid(ready, C);
     if (logits === undefined && C === 0) return null;
-    const onlyGrid = (all: Tensor) => asHeads(onGrid(all, C), N);
     const pooled =
-      logits === undefined ? null : poolTokens(asHeads(logits, N), onlyGrid(keys), onlyGrid(values), null);
-    const finish = (all: Tensor, slots: Tensor | undefined) => {
+      logits === undefined
+        ? null
+        : poolTokens(asHeads(logits, N), asHeads(keys.grid, N), asHeads(values.grid, N), null);
+    const finish = (global: Tensor | null, slots: Tensor | undefined) => {
       const parts = [
         ...(slots === undefined ? [] : [this.dual_ln_dp.forward(slots.flatten(2))]),
-        ...(C === 0 ? [] : [all.narrow(1, 0, C)]),
+        ...(global === null ? [] : [global]),
       ];
       return asHeads(parts.length === 1 ? parts[0]! : cat(parts, 1), N);
     };
-    return { keys: finish(keys, pooled?.keys), values: finish(values, pooled?.values) };
+    return { keys: finish(keys.global, pooled?.keys), values: finish(values.global, pooled?.values) };
   }
 
   private scale(): number {
@@ -334,6 +347,8 @@ export abstract class GridAttention extends Module {
 
 /** (B, C + T, D) each, global tokens first. */
 export interface PreparedTokens {
+  /** (B, C + T, N*R) or null: still to be made. */
+  readonly logits: Tensor | null;
   readonly query: Tensor;
   readonly keys: Tensor;
   readonly values: Tensor;
@@ -375,4 +390,19 @@ function withShared(x: Tensor, shared: Tensor): Tensor {
     .reshape([B, N, G * S, X])
     .matmul(shared)
     .reshape([B, N, G, S, shared.size(-1)]);
+}
+
+/** Global tokens (B, C, D), null where there are none, and those of the grid (B, T, D). */
+interface PartedTokens {
+  readonly global: Tensor | null;
+  readonly grid: Tensor;
+}
+
+const splitWithSizes = operator('aten::split_with_sizes');
+
+/** Views. The gradient of a split is one concatenation; those of slices would be as many sums of zeros. */
+function parted(x: Tensor, globalTokens: number): PartedTokens {
+  if (globalTokens === 0) return { global: null, grid: x };
+  const [global, grid] = splitWithSizes(x, [globalTokens, x.size(1) - globalTokens], 1) as [Tensor, Tensor];
+  return { global, grid };
 }

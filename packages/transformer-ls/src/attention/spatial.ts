@@ -11,7 +11,7 @@ import {
   fusedFor,
   init,
   Linear,
-  linear,
+  linearMaps,
   Module,
   scope,
   type Tensor,
@@ -53,7 +53,8 @@ export class LongShortSpatialAttention extends GridAttention implements SpatialA
   }
 
   forward(x: Tensor, grid: Grid): Tensor {
-    const tokens = scope(() => this.prepared(...threeProjections(x, this.qkv)));
+    const beside = this.to_dynamic_projection !== null && fusedFor(x) ? [this.to_dynamic_projection] : [];
+    const tokens = scope(() => this.prepared(...projections(x, this.qkv, beside)));
     const attended = scope(() => this.attend(tokens, x, grid));
     return this.projDrop.forward(this.proj.forward(attended));
   }
@@ -129,7 +130,7 @@ export class FullSpatialAttention extends Module implements SpatialAttention {
   private attend(x: Tensor, grid: Grid): Tensor {
     const { modelDim, heads: N, scoreScale, attentionDropout } = this.config;
     const scale = scoreScale ?? 1 / Math.sqrt(modelDim / N);
-    const [query, key, value] = threeProjections(x, this.qkv);
+    const [query, key, value] = projections(x, this.qkv);
     if (this.observer === null && fusedFor(x)) return this.fused(query, key, value, scale);
     const weights = scope(() => {
       const scores = splitRows(query.mul(scale), N).matmul(splitRows(key, N).transpose(-1, -2));
@@ -197,9 +198,21 @@ interface GridBiases {
   readonly index: Tensor;
 }
 
-/** Queries, keys and values (B, L, D) each, as three products: thirds of one would have to be copied. */
-function threeProjections(x: Tensor, { weight, bias }: Linear): [Tensor, Tensor, Tensor] {
-  const weights = weight.chunk(3);
-  const biases = bias?.chunk(3);
-  return weights.map((one, i) => linear(x, one, biases?.[i] ?? null)) as [Tensor, Tensor, Tensor];
+/**
+ * Queries, keys and values (B, L, D) each, as three products: thirds of one would have to be copied. Then what other layers make of the
+ * same input.
+ */
+function projections(
+  x: Tensor,
+  { weight, bias }: Linear,
+  others: readonly Linear[] = [],
+): [query: Tensor, key: Tensor, value: Tensor, ...others: Tensor[]] {
+  const thirds = bias?.chunk(3) ?? [null, null, null];
+  return [
+    ...linearMaps(
+      x,
+      [...weight.chunk(3), ...others.map((other) => other.weight)],
+      [...thirds, ...others.map((other) => other.bias)],
+    ),
+  ] as [Tensor, Tensor, Tensor, ...Tensor[]];
 }
