@@ -10,9 +10,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from composed import ConsistentModel, ReferenceModel  # noqa: E402
+from measures import product_gflops, status_mib  # noqa: E402
 from published import PublishedModel  # noqa: E402
 from published_classifier import PublishedClassifier  # noqa: E402
-from safetensors_file import read_safetensors, status_mib  # noqa: E402
+from safetensors_file import read_safetensors  # noqa: E402
 
 
 def read_ids(path, batch):
@@ -84,13 +85,6 @@ class Trainer:
         cpu = now.ru_utime - used.ru_utime + now.ru_stime - used.ru_stime
         faults = now.ru_minflt - used.ru_minflt
         return {**result, "ms": wall * 1e3, "cpuMs": cpu * 1e3, "pageFaults": faults}
-
-
-def product_gflops(n=1024):
-    a, b = torch.rand(n, n), torch.rand(n, n)
-    start = time.perf_counter()
-    a @ b
-    return 2 * n**3 / (time.perf_counter() - start) / 1e9
 
 
 def answer(trainer, start, command):
