@@ -91,7 +91,8 @@ function prepare(job) {
   } else if (job.kind === 'load-weights') layer.loadStateDict(readTensors(job.weights));
   const inputs = job.kind === 'random' ? randomInputs(job.case) : Object.fromEntries(readTensors(job.inputs));
   inputs.x.requiresGrad = true;
-  return { layer, run: () => run(inputs), x: inputs.x, direction: inputs.direction, startMib };
+  // As in a model, nothing but the result outlives the layer, unless the backward pass needs it.
+  return { layer, run: () => scope(() => run(inputs)), x: inputs.x, direction: inputs.direction, startMib };
 }
 
 function forget({ layer, x }) {
