@@ -1,52 +1,89 @@
 /**
- * Tokens per second of a training step, this package beside PyTorch: the same model, weights, data and threads.
+ * Tokens (or images) per second of a training step, this package beside PyTorch: the same model, weights, data and threads.
  *
  *   TORCH_PYTHON=<python with torch 2.x> npm run bench -- training-step [--cases reference/small,…] [--rounds 7]
- *     [--threads 2] [--reference-clone <clone of the published code>] [--compile] [--out <results file>]
+ *     [--threads 2] [--reference-clone <clone of the published code>] [--also <another python with torch>]... [--compile]
+ *     [--out <results file>]
  *
  * One child process per variant; they take turns, one step each per round, so that a busy moment of the machine meets all.
  * Losses and gradient norms of all variants are compared before any number is reported. See benches/README.md.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ourVariants, pythonVariant, Worker, wholeNumber } from './side-by-side.workers.mjs';
+import {
+  bestOfGroups,
+  cloneOf,
+  leftOut,
+  machine,
+  ourVariants,
+  pythonSettings,
+  pythonsOf,
+  pythonVariant,
+  someOf,
+  torchVersion,
+  Worker,
+  wholeNumber,
+} from './side-by-side.workers.mjs';
 import { CASES } from './training-step.cases.mjs';
 import { compareLosses, describeCase } from './training-step.report.mjs';
 
 const WARM_UP_STEPS = 2;
 const SEGMENTS = 8;
+/** Steps by which the setting of a group is chosen; the first does not count. */
+const TRIAL_STEPS = 3;
 
 // ---- what is compared ------------------------------------------------------------------------------------------
 
-function variantsOf({ kind, mode }, { python, clone, compile }) {
-  const variants = ourVariants('training-step.worker.mjs', { kind: 'load-weights' });
-  if (variants.length === 0) throw new Error('training-step: no bridge is built; run: npm run setup');
-  if (!python) return variants;
+function variantsOf({ kind, mode }, { pythons, clone, compile, threads }) {
   const program = 'pytorch/training-step.py';
-  const composed = { kind: 'composed', compile: false };
-  if (kind === 'language-model') {
-    variants.push(pythonVariant(python, program, 'PyTorch, composed', composed));
+  const variants = ourVariants('training-step.worker.mjs', { kind: 'load-weights', threads });
+  if (variants.length === 0) throw new Error('training-step: no bridge is built; run: npm run setup');
+  const [first] = pythons;
+  const composed = { kind: 'composed', compile: false, threads };
+  if (kind === 'language-model' && first !== undefined) {
+    variants.push(pythonVariant(first, program, 'PyTorch, composed', composed));
     if (compile)
       variants.push(
-        pythonVariant(python, program, 'PyTorch, composed, torch.compile', { ...composed, compile: true }),
+        pythonVariant(first, program, 'PyTorch, composed, torch.compile', { ...composed, compile: true }),
       );
   }
-  if (clone && mode === 'reference')
-    variants.push(
-      pythonVariant(python, program, 'PyTorch, published', { kind: 'published', compile: false, clone }),
-    );
-  return variants;
+  if (!clone || mode !== 'reference') return variants;
+  const job = { kind: 'published', compile: false, clone };
+  const published = pythons.flatMap((python) =>
+    pythonSettings(python, program, `PyTorch ${torchVersion(python)}, published`, job, threads),
+  );
+  return [...variants, ...published];
 }
 
 // ---- data ------------------------------------------------------------------------------------------------------
 
-/** What every side reads, int64: (lanes, segments*T + 1) ids, or for a classifier (steps*B, L + 1), each row's label last. */
-function writeData(path, job) {
+/**
+ * What every side reads. int64: (lanes, segments*T + 1) ids, or for a classifier (steps*B, L + 1), each row's label last, or for a vision
+ * model (steps*B) labels, with float32 images (steps*B, 3, height, width) in a file of their own.
+ */
+function writeData({ data, images, ...job }) {
   const next = generator();
-  const data = job.config.kind === 'language-model' ? streams(job, next) : examples(job, next);
-  writeFileSync(path, new Uint8Array(data.buffer));
+  const write = (path, values) => writeFileSync(path, new Uint8Array(values.buffer));
+  const { kind } = job.config;
+  if (kind === 'language-model') write(data, streams(job, next));
+  else if (kind === 'sequence-classifier') write(data, examples(job, next));
+  else {
+    write(data, labels(job, next));
+    write(images, pictures(job, next));
+  }
+}
+
+function labels({ config, batchSize }, next) {
+  return BigInt64Array.from({ length: SEGMENTS * batchSize }, () => BigInt(next(config.classes)));
+}
+
+/** Numbers from -2 to 2, as normalised pixels are. */
+function pictures({ config, batchSize }, next) {
+  const { channels, imageHeight, imageWidth } = config;
+  const length = SEGMENTS * batchSize * channels * imageHeight * imageWidth;
+  return Float32Array.from({ length }, () => next(4001) / 1000 - 2);
 }
 
 /** Whole numbers below a limit, from a small linear congruential generator. */
@@ -85,6 +122,24 @@ async function prepareWorkers(workers, job) {
   }
 }
 
+/** Of each group the setting whose steps were fastest, one process after the other; its name tells which. */
+async function fastestSettings(variants, job) {
+  const seen = [];
+  for (const variant of variants) {
+    const worker = new Worker(variant);
+    try {
+      await worker.ask({ ...job, ...variant.job });
+      const times = [];
+      for (let i = 0; i < TRIAL_STEPS; i++) times.push((await worker.ask({ do: 'step' })).ms);
+      seen.push({ variant, ms: Math.min(...times.slice(1)) });
+      console.error(`${variant.name}: ${seen.at(-1).ms.toFixed(0)} ms a step`);
+    } finally {
+      worker.end();
+    }
+  }
+  return bestOfGroups(seen, ({ ms }) => ms).map(({ variant }) => variant);
+}
+
 // ---- measuring -------------------------------------------------------------------------------------------------
 
 async function runRounds(workers, rounds) {
@@ -111,20 +166,27 @@ async function runRounds(workers, rounds) {
 
 async function measure(name, settings) {
   const folder = mkdtempSync(join(tmpdir(), 'tls-bench-'));
-  const [weights, data] = [join(folder, 'weights.safetensors'), join(folder, 'ids.bin')];
   const job = {
     ...CASES[name],
-    weights,
-    data,
-    threads: settings.threads,
+    weights: join(folder, 'weights.safetensors'),
+    data: join(folder, 'ids.bin'),
+    images: join(folder, 'images.bin'),
     steps: SEGMENTS,
     learningRate: 2.5e-4,
     clipNorm: 1,
   };
-  const workers = variantsOf(job.config, settings).map((variant) => new Worker(variant));
+  const variants = variantsOf(job.config, settings);
+  const workers = variants.filter(({ group }) => group === undefined).map((one) => new Worker(one));
   try {
-    writeData(data, job);
+    writeData(job);
     await prepareWorkers(workers, job);
+    // The settings are tried one by one: all at once would not fit into memory.
+    const grouped = variants.filter(({ group }) => group !== undefined);
+    const published = (await fastestSettings(grouped, job)).map((variant) => new Worker(variant));
+    for (const worker of published) {
+      workers.push(worker);
+      worker.runtime = (await worker.ask({ ...job, ...worker.variant.job })).runtime;
+    }
     return { name, job, load: loadavg(), ...(await runRounds(workers, settings.rounds)) };
   } finally {
     for (const worker of workers) worker.end();
@@ -139,20 +201,17 @@ function readSettings() {
       rounds: { type: 'string', default: '7' },
       threads: { type: 'string', default: '2' },
       'reference-clone': { type: 'string' },
+      also: { type: 'string', multiple: true, default: [] },
       compile: { type: 'boolean', default: false },
       out: { type: 'string' },
     },
   });
-  const cases = values.cases.split(',');
-  for (const name of cases)
-    if (!(name in CASES))
-      throw new Error(`--cases: expected some of ${Object.keys(CASES).join(', ')}, received ${name}`);
   return {
-    cases,
+    cases: someOf('--cases', values.cases, Object.keys(CASES)),
     rounds: wholeNumber('--rounds', values.rounds),
     threads: wholeNumber('--threads', values.threads),
-    python: process.env.TORCH_PYTHON,
-    clone: values['reference-clone'] ?? process.env.TRANSFORMER_LS_REFERENCE,
+    pythons: pythonsOf(values),
+    clone: cloneOf(values),
     compile: values.compile,
     out: values.out,
   };
@@ -160,11 +219,11 @@ function readSettings() {
 
 async function main() {
   const settings = readSettings();
-  if (!settings.python) console.log('TORCH_PYTHON is not set: only our side is measured\n');
   const parts = [
-    `CPU ${cpus()[0].model}, ${cpus().length} cores, ${settings.threads} threads; ${new Date().toISOString().slice(0, 10)}\n`,
+    `# Training steps beside PyTorch\n\n${machine()}; ${settings.threads} thread(s).\n`,
+    ...leftOut(settings).map((line) => `${line}\n`),
   ];
-  console.log(parts[0]);
+  console.log(parts.join('\n'));
   for (const name of settings.cases) {
     const result = await measure(name, settings);
     compareLosses(result);
