@@ -27,10 +27,10 @@ import {
   wholeNumber,
 } from './side-by-side.workers.mjs';
 import { CASES } from './training-step.cases.mjs';
+import { trainingJob, writeData } from './training-step.data.mjs';
 import { compareLosses, describeCase } from './training-step.report.mjs';
 
 const WARM_UP_STEPS = 2;
-const SEGMENTS = 8;
 /** Steps by which the setting of a group is chosen; the first does not count. */
 const TRIAL_STEPS = 3;
 
@@ -57,61 +57,7 @@ function variantsOf({ kind, mode }, { pythons, clone, compile, threads }) {
   return [...variants, ...published];
 }
 
-// ---- data ------------------------------------------------------------------------------------------------------
-
-/**
- * What every side reads. int64: (lanes, segments*T + 1) ids, or for a classifier (steps*B, L + 1), each row's label last, or for a vision
- * model (steps*B) labels, with float32 images (steps*B, 3, height, width) in a file of their own.
- */
-function writeData({ data, images, ...job }) {
-  const next = generator();
-  const write = (path, values) => writeFileSync(path, new Uint8Array(values.buffer));
-  const { kind } = job.config;
-  if (kind === 'language-model') write(data, streams(job, next));
-  else if (kind === 'sequence-classifier') write(data, examples(job, next));
-  else {
-    write(data, labels(job, next));
-    write(images, pictures(job, next));
-  }
-}
-
-function labels({ config, batchSize }, next) {
-  return BigInt64Array.from({ length: SEGMENTS * batchSize }, () => BigInt(next(config.classes)));
-}
-
-/** Numbers from -2 to 2, as normalised pixels are. */
-function pictures({ config, batchSize }, next) {
-  const { channels, imageHeight, imageWidth } = config;
-  const length = SEGMENTS * batchSize * channels * imageHeight * imageWidth;
-  return Float32Array.from({ length }, () => next(4001) / 1000 - 2);
-}
-
-/** Whole numbers below a limit, from a small linear congruential generator. */
-function generator() {
-  let state = 1;
-  return (limit) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 16) % limit;
-  };
-}
-
-function streams({ config, segmentLength, batchSize }, next) {
-  return BigInt64Array.from({ length: batchSize * (SEGMENTS * segmentLength + 1) }, () =>
-    BigInt(next(config.vocabularySize)),
-  );
-}
-
-/** Sequences of all lengths with 0 behind their end. */
-function examples({ config, batchSize, shortest }, next) {
-  const { maxLength: L, vocabularySize, classes } = config;
-  const data = new BigInt64Array(SEGMENTS * batchSize * (L + 1));
-  for (let row = 0; row < SEGMENTS * batchSize; row++) {
-    const length = shortest + next(L - shortest);
-    for (let i = 0; i < length; i++) data[row * (L + 1) + i] = BigInt(1 + next(vocabularySize - 1));
-    data[row * (L + 1) + L] = BigInt(next(classes));
-  }
-  return data;
-}
+// ---- processes -------------------------------------------------------------------------------------------------
 
 /** The first one's random start is everybody's. */
 async function prepareWorkers(workers, job) {
@@ -166,15 +112,7 @@ async function runRounds(workers, rounds) {
 
 async function measure(name, settings) {
   const folder = mkdtempSync(join(tmpdir(), 'tls-bench-'));
-  const job = {
-    ...CASES[name],
-    weights: join(folder, 'weights.safetensors'),
-    data: join(folder, 'ids.bin'),
-    images: join(folder, 'images.bin'),
-    steps: SEGMENTS,
-    learningRate: 2.5e-4,
-    clipNorm: 1,
-  };
+  const job = trainingJob(name, folder);
   const variants = variantsOf(job.config, settings);
   const workers = variants.filter(({ group }) => group === undefined).map((one) => new Worker(one));
   try {
