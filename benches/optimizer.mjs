@@ -144,7 +144,7 @@ async function main() {
       '',
       `${machine()}; ${settings.threads} thread(s), load average ${loadavg()[0].toFixed(1)}; medians of ${settings.rounds} interleaved steps, float32. GB/s counts ${BYTES} bytes for each parameter, what a`,
       'step must read and write at least; the copy is from one half to the other of as much memory as weights, gradients and moments take, and counts bytes read and',
-      'written. Ways that go over memory several times have a small share.',
+      'written; it also reads what it overwrites, which is not counted, so a step can come above 100 %. Ways that go over memory several times have a small share.',
       '',
     ].join('\n'),
   ];

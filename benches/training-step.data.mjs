@@ -24,7 +24,7 @@ export function trainingJob(name, folder) {
  * model (steps*B) labels, with float32 images (steps*B, 3, height, width) in a file of their own.
  */
 export function writeData({ data, images, ...job }) {
-  const next = generator();
+  const next = randomWhole();
   const write = (path, values) => writeFileSync(path, new Uint8Array(values.buffer));
   const { kind } = job.config;
   if (kind === 'language-model') write(data, streams(job, next));
@@ -46,8 +46,8 @@ function pictures({ config, batchSize }, next) {
   return Float32Array.from({ length }, () => next(4001) / 1000 - 2);
 }
 
-/** Whole numbers below a limit, from a small linear congruential generator. */
-function generator() {
+/** A function that gives whole numbers below its argument, from a small linear congruential generator. */
+export function randomWhole() {
   let state = 1;
   return (limit) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
