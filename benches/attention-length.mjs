@@ -17,7 +17,15 @@ import { bidirectional, full } from './attention-layer.cases.mjs';
 import { newest, ours, published, scaledDotProduct } from './attention-layer.contestants.mjs';
 import { describeLengths, lengthPictures } from './attention-length.report.mjs';
 import { LimitedWorker, PastLimit } from './limited.workers.mjs';
-import { cloneOf, median, pythonsOf, someOf, wholeNumber, wholeNumbers } from './side-by-side.workers.mjs';
+import {
+  cloneOf,
+  median,
+  positiveNumber,
+  pythonsOf,
+  someOf,
+  wholeNumber,
+  wholeNumbers,
+} from './side-by-side.workers.mjs';
 
 const LAYERS = { 64: { modelDim: 64, heads: 2 }, 512: { modelDim: 512, heads: 8 } };
 const CONTESTANTS = ['fused', 'composed', 'published', 'full', 'sdpa'];
@@ -52,7 +60,7 @@ function readSettings() {
     layer: LAYERS[layer],
     lengths: wholeNumbers('--lengths', values.lengths),
     contestants: someOf('--contestants', values.contestants, CONTESTANTS),
-    memory: wholeNumber('--memory', values.memory),
+    memory: positiveNumber('--memory', values.memory),
     seconds: wholeNumber('--seconds', values.seconds),
     rounds: wholeNumber('--rounds', values.rounds),
     threads: wholeNumber('--threads', values.threads),

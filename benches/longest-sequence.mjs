@@ -3,11 +3,12 @@
  * fused and as published, and full attention.
  *
  *   TORCH_PYTHON=<python with torch> npm run bench -- longest-sequence --reference-clone <folder>
- *     [--also <another python with torch>]... [--contestants fused,published,full,sdpa] [--memory 8] [--seconds 300] [--step 1024]
+ *     [--also <another python with torch>]... [--contestants fused,published,full,sdpa] [--memory 8] [--seconds 120] [--step 1024]
  *     [--threads 2] [--out <results file>]
  *
  * A process for every attempt; all that it holds counts, the program too. It fails when it holds more than `--memory` (GB) at any
- * moment. Two short runs foretell the length (in a line, or in a parabola for full attention), runs near it decide. See benches/README.md.
+ * moment. Two short runs foretell the length (in a line, or in a parabola for full attention), runs near it decide. Where they foretell
+ * more than `--seconds` for the pass, the search ends there. See benches/README.md.
  */
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
@@ -29,7 +30,7 @@ function readSettings() {
     options: {
       contestants: { type: 'string', default: CONTESTANTS.join(',') },
       memory: { type: 'string', default: '8' },
-      seconds: { type: 'string', default: '300' },
+      seconds: { type: 'string', default: '120' },
       step: { type: 'string', default: '1024' },
       threads: { type: 'string', default: '2' },
       'reference-clone': { type: 'string' },
@@ -39,7 +40,7 @@ function readSettings() {
   });
   return {
     contestants: someOf('--contestants', values.contestants, CONTESTANTS),
-    memory: wholeNumber('--memory', values.memory),
+    memory: positiveNumber('--memory', values.memory),
     seconds: wholeNumber('--seconds', values.seconds),
     step: wholeNumber('--step', values.step),
     threads: wholeNumber('--threads', values.threads),
@@ -75,7 +76,8 @@ function variantsOf(settings) {
 
 /** Highest memory in bytes and seconds of one pass forward and backward; or the limit that was passed, as `stopped`. */
 async function attempt(variant, tokens, { memory, seconds }) {
-  const worker = new LimitedWorker(variant, { memory, seconds });
+  // Foretold times are not exact, and the program starts in that time too.
+  const worker = new LimitedWorker(variant, { memory, seconds: 3 * seconds + 60 });
   try {
     await worker.ask({ ...variant.job, case: variant.caseOf({ ...LAYER, tokens }) });
     const { both } = await worker.ask({ do: 'step' });
@@ -99,7 +101,7 @@ function foretell([a, b], key, power, limit) {
   return (Math.max(0, limit - a[key]) / rise + a.tokens ** power) ** (1 / power);
 }
 
-/** The longest that passed, and the shortest that did not; both in whole steps. */
+/** The longest that passed, and what keeps a longer one out. */
 async function search(variant, settings) {
   const { memory, seconds, step } = settings;
   const passed = [];
@@ -113,25 +115,25 @@ async function search(variant, settings) {
     else failed = run;
   };
   for (const steps of SHORT) if (failed === null) await attemptOf(steps);
-  while (failed === null || (passed.length > 0 && failed.tokens - passed.at(-1).tokens > step)) {
+  while (failed === null) {
+    const two = passed.slice(-2);
+    const byMemory = foretell(two, 'bytes', variant.power.memory, memory * GB);
+    const byTime = foretell(two, 'seconds', variant.power.time, seconds);
     const lowest = passed.at(-1).tokens / step + 1;
-    if (failed === null) {
-      const two = passed.slice(-2);
-      const byMemory = foretell(two, 'bytes', variant.power.memory, memory * GB);
-      const byTime = foretell(two, 'seconds', variant.power.time, seconds);
-      if (byTime < byMemory && byTime / step < lowest)
-        return { longest: passed.at(-1), limit: `past ${seconds} s` };
-      // Twice as far at most foretells better for the way that is left.
-      const most = Math.min(byMemory, byTime, 8 * passed.at(-1).tokens);
-      await attemptOf(Math.max(lowest, Math.floor(most / step)));
-      continue;
-    }
-    const highest = failed.tokens / step - 1;
-    const retreat = Math.max(1, Math.round(RETREAT * highest));
-    const middle = Math.ceil((lowest + highest) / 2);
-    await attemptOf(Math.max(middle, highest + 1 - retreat));
+    // Eight times as long at most: the nearer the runs are, the better they foretell.
+    const isSlow = byTime < byMemory;
+    const steps = Math.floor(Math.min(byMemory, byTime, 8 * passed.at(-1).tokens) / step);
+    if (isSlow && steps <= lowest) return { longest: passed.at(-1), limit: `more than ${seconds} s` };
+    await attemptOf(Math.max(lowest, steps));
   }
-  return { longest: passed.at(-1) ?? null, limit: failed.stopped.message };
+  if (failed.stopped.what === 'time' || passed.length === 0)
+    return { longest: passed.at(-1) ?? null, limit: failed.stopped.message };
+  while (failed.tokens - passed.at(-1).tokens > step) {
+    const [lowest, highest] = [passed.at(-1).tokens / step + 1, failed.tokens / step - 1];
+    const retreat = Math.max(1, Math.round(RETREAT * highest));
+    await attemptOf(Math.max(Math.ceil((lowest + highest) / 2), highest + 1 - retreat));
+  }
+  return { longest: passed.at(-1), limit: failed.stopped.message };
 }
 
 function describe(settings, rows) {
@@ -159,8 +161,8 @@ function describe(settings, rows) {
     '',
     `${machine()}; ${settings.threads} thread(s), load average ${loadavg()[0].toFixed(1)}. One bidirectional layer with its projections, D 512, N 8, w 8, r 32 (or full attention of the`,
     `same sizes), batch 1, float32, one pass forward and backward in a new process, in steps of ${settings.step} tokens. Memory is the highest physical memory of the whole process`,
-    `(VmHWM), program, weights, input, output and gradients included; a GB is 10^9 bytes. An attempt that takes more than ${settings.seconds} s is ended, and the table says so:`,
-    'the sequence could be longer then.',
+    `(VmHWM), program, weights, input, output and gradients included; a GB is 10^9 bytes. Where a longer pass is foretold to take more than ${settings.seconds} s, the search ends and`,
+    'the table says so: the memory would take a longer sequence then.',
     '',
     ...leftOut(settings).flatMap((line) => [line, '']),
     table(titles, lines),

@@ -128,6 +128,13 @@ export function wholeNumber(flag, text) {
   return Number(text);
 }
 
+/** @throws Error unless the text of a flag is a number above 0 */
+export function positiveNumber(flag, text) {
+  if (!/^\d+(\.\d+)?$/.test(text) || Number(text) === 0)
+    throw new Error(`${flag}: expected a number above 0, received ${text}`);
+  return Number(text);
+}
+
 /** @throws Error unless the text of a flag is whole numbers from 1 with commas between them */
 export function wholeNumbers(flag, text) {
   return text.split(',').map((part) => wholeNumber(flag, part));

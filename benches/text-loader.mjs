@@ -23,13 +23,14 @@ import { machine, median, ourVariants, someOf, table, Worker, wholeNumber } from
 import { CASES } from './training-step.cases.mjs';
 import { randomWhole, trainingJob, writeData } from './training-step.data.mjs';
 
-const KNOWN = ['reference/listops', 'reference/text', 'consistent/small', 'consistent/enwik8-base'];
+const MEASURED = ['reference/listops', 'reference/text', 'consistent/small', 'consistent/enwik8-base'];
+const KNOWN = [...MEASURED, 'consistent/tiny'];
 const CORPUS_BYTES = 16e6;
 
 function readSettings() {
   const { values } = parseArgs({
     options: {
-      cases: { type: 'string', default: KNOWN.join(',') },
+      cases: { type: 'string', default: MEASURED.join(',') },
       examples: { type: 'string', default: '4000' },
       batches: { type: 'string', default: '200' },
       steps: { type: 'string', default: '3' },

@@ -5,6 +5,20 @@ import { archString } from '../packages/transformer-ls/dist/models/vil-ls/arch-s
 import { vilLsPreset } from '../packages/transformer-ls/dist/models/vil-ls/presets.js';
 
 const SIZES = {
+  // For smoke runs.
+  tiny: {
+    model: {
+      vocabularySize: 64,
+      layers: 2,
+      modelDim: 32,
+      heads: 2,
+      innerDim: 64,
+      windowSize: 16,
+      memoryLength: 64,
+    },
+    segmentLength: 64,
+    batchSize: 2,
+  },
   small: {
     model: {
       vocabularySize: 256,
@@ -80,5 +94,7 @@ const VISION_MODELS = Object.fromEntries(
   }),
 );
 
-/** Names such as `reference/small`. */
+/** Names such as `reference/small`; all but the tiny ones are measured by default. */
 export const CASES = { ...languageModels, ...CLASSIFIERS, ...VISION_MODELS };
+
+export const DEFAULT_CASES = Object.keys(CASES).filter((name) => !name.endsWith('/tiny'));

@@ -26,7 +26,7 @@ import {
   Worker,
   wholeNumber,
 } from './side-by-side.workers.mjs';
-import { CASES } from './training-step.cases.mjs';
+import { CASES, DEFAULT_CASES } from './training-step.cases.mjs';
 import { trainingJob, writeData } from './training-step.data.mjs';
 import { compareLosses, describeCase } from './training-step.report.mjs';
 
@@ -135,7 +135,7 @@ async function measure(name, settings) {
 function readSettings() {
   const { values } = parseArgs({
     options: {
-      cases: { type: 'string', default: Object.keys(CASES).join(',') },
+      cases: { type: 'string', default: DEFAULT_CASES.join(',') },
       rounds: { type: 'string', default: '7' },
       threads: { type: 'string', default: '2' },
       'reference-clone': { type: 'string' },
