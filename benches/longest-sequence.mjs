@@ -16,7 +16,16 @@ import { parseArgs } from 'node:util';
 import { bidirectional, full } from './attention-layer.cases.mjs';
 import { newest, ours, published, scaledDotProduct } from './attention-layer.contestants.mjs';
 import { GB, LimitedWorker, PastLimit } from './limited.workers.mjs';
-import { cloneOf, leftOut, machine, pythonsOf, someOf, table, wholeNumber } from './side-by-side.workers.mjs';
+import {
+  cloneOf,
+  leftOut,
+  machine,
+  positiveNumber,
+  pythonsOf,
+  someOf,
+  table,
+  wholeNumber,
+} from './side-by-side.workers.mjs';
 
 const LAYER = { modelDim: 512, heads: 8 };
 const CONTESTANTS = ['fused', 'published', 'full', 'sdpa'];

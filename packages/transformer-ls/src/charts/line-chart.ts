@@ -126,7 +126,13 @@ function layOut(chart: LineChart, width: number, height: number, top: number): A
   const kind = chart.xScale ?? 'linear';
   const yRange = yRangeOf(chart, points);
   const bottom = height - 54;
-  const y = makeScale(chart.yScale ?? 'linear', yRange, bottom, top, Math.max(4, Math.floor((bottom - top) / 44)));
+  const y = makeScale(
+    chart.yScale ?? 'linear',
+    yRange,
+    bottom,
+    top,
+    Math.max(4, Math.floor((bottom - top) / 44)),
+  );
   const left = EDGE + 22 + Math.max(...y.ticks.map((tick) => textWidth(tick.label, FONT)), 20);
   const labels = (chart.references ?? []).map((reference) => textWidth(reference.label, FONT));
   const right = width - Math.max(EDGE + 8, ...labels.map((label) => label + 8 + EDGE));
