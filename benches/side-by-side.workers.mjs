@@ -93,7 +93,8 @@ export class Worker {
   constructor(variant) {
     this.variant = variant;
     const [file, ...args] = variant.command;
-    const { LIBTORCH: _folder, TORCH_PYTHON: _python, ...inherited } = process.env;
+    // What a variant does not set it does not have: our own library sets OMP_WAIT_POLICY where it is loaded.
+    const { LIBTORCH: _folder, TORCH_PYTHON: _python, OMP_WAIT_POLICY: _wait, ...inherited } = process.env;
     this.child = spawn(file, args, {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...inherited, ...variant.env },

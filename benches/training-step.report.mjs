@@ -70,7 +70,8 @@ export function describeCase({ name, job, load, rows, multiplyAccumulates }) {
     'share',
     ...ratios,
   ];
-  const lines = rows.map((row) => cellsOf(row, baselines, { count, multiplyAccumulates }));
+  const perSecond = (ms) => ((1000 * count) / ms).toFixed(unit === 'images' ? 2 : 0);
+  const lines = rows.map((row) => cellsOf(row, baselines, { perSecond, multiplyAccumulates }));
   return [
     `## ${name}`,
     '',
@@ -84,7 +85,7 @@ export function describeCase({ name, job, load, rows, multiplyAccumulates }) {
   ].join('\n');
 }
 
-function cellsOf({ variant, steps, products, memory }, baselines, { count, multiplyAccumulates }) {
+function cellsOf({ variant, steps, products, memory }, baselines, { perSecond, multiplyAccumulates }) {
   const of = (key) => median(steps.map((step) => step[key]));
   const ms = of('ms');
   const [rate, product] = [(multiplyAccumulates * 2 * 3) / ms / 1e6, median(products)];
@@ -97,7 +98,7 @@ function cellsOf({ variant, steps, products, memory }, baselines, { count, multi
     Math.min(...steps.map((step) => step.ms)).toFixed(0),
     of('cpuMs').toFixed(0),
     of('pageFaults').toFixed(0),
-    ((count / ms) * 1e3).toFixed(count < 1000 ? 2 : 0),
+    perSecond(ms),
     rate.toFixed(0),
     memory.peakMib.toFixed(0),
     (memory.peakMib - memory.startMib).toFixed(0),
