@@ -1,25 +1,10 @@
-/** The layers of attention that benches/attention-layer.mjs compares: published shapes, in reference mode, with their projections. */
+/**
+ * The layers of attention that benches/attention-layer.mjs and its relatives compare: published shapes, in reference mode, with
+ * their projections. `small` is the length that a layer is run at once before anything counts.
+ */
 export const CASES = {
-  'bidirectional-64': {
-    kind: 'bidirectional',
-    what: 'bidirectional, D 64, N 2, w 8, r 32, 16,384 tokens',
-    modelDim: 64,
-    heads: 2,
-    windowSize: 8,
-    projectionRank: 32,
-    batch: 1,
-    tokens: 16384,
-  },
-  'bidirectional-512': {
-    kind: 'bidirectional',
-    what: 'bidirectional, D 512, N 8, w 8, r 32, 16,384 tokens',
-    modelDim: 512,
-    heads: 8,
-    windowSize: 8,
-    projectionRank: 32,
-    batch: 1,
-    tokens: 16384,
-  },
+  'bidirectional-64': bidirectional({ modelDim: 64, heads: 2, tokens: 16384 }),
+  'bidirectional-512': bidirectional({ modelDim: 512, heads: 8, tokens: 16384 }),
   'causal-4096': causal(4096),
   'causal-8192': causal(8192),
   'grid-stage-1': {
@@ -30,6 +15,7 @@ export const CASES = {
     windowSize: 7,
     projectionRank: 8,
     side: 56,
+    small: { side: 14, tokens: 197 },
     batch: 8,
     tokens: 3137,
   },
@@ -41,15 +27,37 @@ export const CASES = {
     windowSize: 7,
     projectionRank: 8,
     side: 28,
+    small: { side: 14, tokens: 197 },
     batch: 8,
     tokens: 785,
   },
 };
 
+/** Bidirectional long-short attention over one sequence. */
+export function bidirectional({ modelDim, heads, tokens, windowSize = 8, projectionRank = 32 }) {
+  return {
+    kind: 'bidirectional',
+    what: `bidirectional, D ${modelDim}, N ${heads}, w ${windowSize}, r ${projectionRank}, ${tokens.toLocaleString('en')} tokens`,
+    modelDim,
+    heads,
+    windowSize,
+    projectionRank,
+    batch: 1,
+    tokens,
+    small: { tokens: 64 },
+  };
+}
+
+/** Full attention over one sequence. */
+export function full({ modelDim, heads, tokens }) {
+  const what = `full attention, D ${modelDim}, N ${heads}, ${tokens.toLocaleString('en')} tokens`;
+  return { kind: 'full', what, modelDim, heads, batch: 1, tokens, small: { tokens: 64 } };
+}
+
 function causal(tokens) {
   return {
     kind: 'causal',
-    what: `causal, D 512, N 8, w 512, c 16, r 1, ${tokens} tokens after a memory of as many`,
+    what: `causal, D 512, N 8, w 512, c 16, r 1, ${tokens.toLocaleString('en')} tokens after a memory of as many`,
     modelDim: 512,
     heads: 8,
     windowSize: 512,
@@ -57,5 +65,6 @@ function causal(tokens) {
     projectionRank: 1,
     batch: 1,
     tokens,
+    small: { tokens: 512 },
   };
 }

@@ -6,27 +6,30 @@
  *     [--also <another python with torch>]... [--cases bidirectional-64,…] [--threads 2] [--rounds 7] [--composed]
  *     [--out <results file>]
  *
- * One child process per contestant, with the same weights and inputs; they take turns of a few steps. The published
- * module runs with one thread and with `--threads` that wait without spinning, and the faster of the two counts. Outputs and
+ * One child process per contestant, with the same weights and inputs; they take turns, a few passes each per round. The published
+ * module runs with one thread, with `--threads` that wait without spinning and on torch 1 with as many that spin; the fastest counts. Outputs and
  * gradients are compared before any number is reported. See benches/README.md.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CASES } from './attention-layer.cases.mjs';
+import { ours, published } from './attention-layer.contestants.mjs';
 import {
+  bestOfGroups,
+  cloneOf,
+  leftOut,
+  machine,
   median,
-  ourVariants,
-  pythonVariant,
-  torchVersion,
+  pythonsOf,
+  someOf,
+  table,
   Worker,
   wholeNumber,
 } from './side-by-side.workers.mjs';
 
 const WARM_UP = 2;
-/** A turn is a step that does not count, after which the threads run on their cores again, and these. */
-const STEPS_OF_TURN = 3;
 /** Of the largest number compared. */
 const TOLERANCE = 1e-3;
 
@@ -42,43 +45,15 @@ function readSettings() {
       out: { type: 'string' },
     },
   });
-  const names = values.cases.split(',');
-  for (const name of names)
-    if (!(name in CASES))
-      throw new Error(`--cases: expected some of ${Object.keys(CASES).join(', ')}, received ${name}`);
   return {
-    names,
+    names: someOf('--cases', values.cases, Object.keys(CASES)),
     threads: wholeNumber('--threads', values.threads),
     rounds: wholeNumber('--rounds', values.rounds),
-    pythons: [process.env.TORCH_PYTHON, ...values.also].filter(Boolean),
-    clone: values['reference-clone'] ?? process.env.TRANSFORMER_LS_REFERENCE,
+    pythons: pythonsOf(values),
+    clone: cloneOf(values),
     composed: values.composed,
     out: values.out,
   };
-}
-
-function contestants({ pythons, clone, composed, threads }) {
-  const ours = (fused, suffix) =>
-    ourVariants('attention-layer.worker.mjs', { kind: 'load-weights', fused, threads }).map((variant) => ({
-      ...variant,
-      name: `${variant.name}, ${suffix}`,
-      group: `${variant.name}, ${suffix}`,
-    }));
-  const found = [...ours(true, 'fused'), ...(composed ? ours(false, 'composed') : [])];
-  if (found.length === 0) throw new Error('attention-layer: no bridge is built; run: npm run setup');
-  if (!clone) return found;
-  for (const python of pythons) {
-    const group = `published, PyTorch ${torchVersion(python)}`;
-    for (const used of new Set([1, threads]))
-      found.push({
-        ...pythonVariant(python, 'pytorch/attention-layer.py', `${group}, ${used} thread(s)`, {
-          clone,
-          threads: used,
-        }),
-        group,
-      });
-  }
-  return found;
 }
 
 function compare(name, rows) {
@@ -100,7 +75,7 @@ async function measure(workers, rounds) {
   for (let round = -WARM_UP; round < rounds; round++) {
     process.stderr.write(round < 0 ? 'warm-up ' : `${round + 1}/${rounds} `);
     for (const [i, worker] of workers.entries()) {
-      const { steps } = await worker.ask({ do: 'turn', steps: STEPS_OF_TURN });
+      const steps = await worker.turn();
       const { gflops } = await worker.ask({ do: 'product' });
       rows[i].last = steps.at(-1);
       if (round < 0) continue;
@@ -112,16 +87,6 @@ async function measure(workers, rounds) {
   process.stderr.write('\n');
   for (const [i, worker] of workers.entries()) rows[i].peakMib = (await worker.ask({ do: 'memory' })).peakMib;
   return rows;
-}
-
-/** The faster setting of each group. */
-function best(rows) {
-  const groups = new Map();
-  for (const row of rows) {
-    const before = groups.get(row.variant.group);
-    if (before === undefined || median(row.both) < median(before.both)) groups.set(row.variant.group, row);
-  }
-  return [...groups.values()];
 }
 
 function describe(chosen, rows, multiplyAccumulates) {
@@ -156,9 +121,7 @@ function describe(chosen, rows, multiplyAccumulates) {
     '',
     `${(multiplyAccumulates / 1e9).toFixed(2)} G multiply-accumulates forward; load average ${loadavg()[0].toFixed(1)}.`,
     '',
-    `| ${titles.join(' | ')} |`,
-    `| --- |${' ---: |'.repeat(titles.length - 1)}`,
-    ...lines.map((cells) => `| ${cells.join(' | ')} |`),
+    table(titles, lines),
     '',
   ].join('\n');
 }
@@ -170,14 +133,23 @@ async function measureCase(name, settings) {
     weights: join(folder, 'weights.safetensors'),
     inputs: join(folder, 'inputs.safetensors'),
   };
-  const workers = contestants(settings).map((variant) => new Worker(variant));
+  const all = [
+    ...ours('fused', settings, 'load-weights'),
+    ...(settings.composed ? ours('composed', settings, 'load-weights') : []),
+    ...published(settings, 'load-weights'),
+  ];
+  const workers = all.map((variant) => new Worker(variant));
   try {
     for (const [i, worker] of workers.entries())
       await worker.ask({ ...shared, ...worker.variant.job, ...(i === 0 ? { kind: 'make-weights' } : {}) });
     const { multiplyAccumulates } = await workers[0].ask({ do: 'work' });
     const rows = await measure(workers, settings.rounds);
     compare(name, rows);
-    return describe(CASES[name], best(rows), multiplyAccumulates);
+    return describe(
+      CASES[name],
+      bestOfGroups(rows, ({ both }) => median(both)),
+      multiplyAccumulates,
+    );
   } finally {
     for (const worker of workers) worker.end();
     rmSync(folder, { recursive: true });
@@ -187,9 +159,10 @@ async function measureCase(name, settings) {
 async function main() {
   const settings = readSettings();
   const parts = [
-    `# A layer of attention beside the published module\n\nCPU ${cpus()[0].model.trim()}, ${cpus().length} cores, ${settings.threads} threads; ${new Date().toISOString().slice(0, 10)}; medians of ${settings.rounds} interleaved turns of ${STEPS_OF_TURN} steps; GFLOP/s counts six operations per multiply-accumulate of the forward pass.\n`,
+    `# A layer of attention beside the published module\n\n${machine()}; ${settings.threads} thread(s); medians of ${settings.rounds} interleaved turns; GFLOP/s counts six operations per multiply-accumulate of the forward pass.\n`,
+    ...leftOut(settings).map((line) => `${line}\n`),
   ];
-  console.log(parts[0]);
+  console.log(parts.join('\n'));
   for (const name of settings.names) {
     parts.push(await measureCase(name, settings));
     console.log(parts.at(-1));

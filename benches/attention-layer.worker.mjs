@@ -1,31 +1,31 @@
-/** Our side of benches/attention-layer.mjs: answers one JSON line to each JSON line on standard input. */
+/**
+ * Our side of benches/attention-layer.mjs and its relatives: one layer of attention. Answers one JSON line to each JSON line on
+ * standard input.
+ */
 import { createInterface } from 'node:readline';
 import * as torch from '../packages/torch/dist/index.js';
 import { BidirectionalAttention } from '../packages/transformer-ls/dist/attention/bidirectional.js';
 import { ReferenceCausalAttention } from '../packages/transformer-ls/dist/attention/causal-reference.js';
+import { FullAttention } from '../packages/transformer-ls/dist/attention/full.js';
 import { LongShortSpatialAttention } from '../packages/transformer-ls/dist/attention/spatial.js';
-import { productGflops, readTensors, saveTensors, statusMib } from './worker.parts.mjs';
+import { productGflops, readTensors, restartPeak, saveTensors, statusMib } from './worker.parts.mjs';
 
 const { randn, scope } = torch;
+const MIB = 2 ** 20;
 
-/** A layer, the tensors that it takes beside its input, and how it is called. */
+/** A layer, and how it is called with the tensors that it takes. */
 const KINDS = {
   bidirectional: ({ modelDim, heads, windowSize, projectionRank }) => {
     const settings = { modelDim, heads, windowSize, projectionRank, convolutionSize: null };
     const layer = new BidirectionalAttention({ ...settings, attentionDropout: 0, mode: 'reference' });
-    return { layer, others: {}, run: (x) => layer.forward(x, null, null) };
+    return { layer, run: ({ x }) => layer.forward(x, null, null) };
   },
-  causal: ({ modelDim, heads, windowSize, chunkSize, projectionRank, tokens, batch }) => {
+  causal: ({ modelDim, heads, windowSize, chunkSize, projectionRank }) => {
     const settings = { modelDim, heads, windowSize, chunkSize, projectionRank, projectionBiases: false };
     const layer = new ReferenceCausalAttention(settings);
-    const others = {
-      cache: randn([batch, tokens, modelDim]),
-      chunkPositions: randn([1, ((2 * tokens) / chunkSize) * projectionRank, modelDim]),
-      windowPositions: randn([1, windowSize, modelDim]),
-    };
-    const run = (x, { cache, chunkPositions, windowPositions }) =>
+    const run = ({ x, cache, chunkPositions, windowPositions }) =>
       layer.forward(x, cache, chunkPositions, windowPositions, 'causal');
-    return { layer, others, run };
+    return { layer, run };
   },
   grid: ({ modelDim, heads, windowSize, projectionRank, side }) => {
     const layer = new LongShortSpatialAttention({
@@ -41,65 +41,132 @@ const KINDS = {
       queryKeyValueBiases: true,
       mode: 'reference',
     });
-    return { layer, others: {}, run: (x) => layer.forward(x, { rows: side, columns: side }) };
+    return { layer, run: ({ x }) => layer.forward(x, { rows: side, columns: side }) };
+  },
+  full: ({ modelDim, heads }) => {
+    const layer = new FullAttention({ modelDim, heads, attentionDropout: 0 });
+    return { layer, run: ({ x }) => layer.forward(x, null) };
   },
 };
 
-/** Weights and inputs of the first worker are everybody's. */
+/** What the layer takes, and the direction of the gradient of its output. */
+function randomInputs({ kind, batch, tokens, modelDim, windowSize, chunkSize, projectionRank }) {
+  const shape = [batch, tokens, modelDim];
+  const inputs = { x: randn(shape), direction: randn(shape) };
+  if (kind !== 'causal') return inputs;
+  return {
+    ...inputs,
+    cache: randn(shape),
+    chunkPositions: randn([1, ((2 * tokens) / chunkSize) * projectionRank, modelDim]),
+    windowPositions: randn([1, windowSize, modelDim]),
+  };
+}
+
+/** Loads the code and makes the buffers of the products, which are no memory of the layer's. */
+function warmUp(job) {
+  scope(() => {
+    const small = { ...job.case, batch: 1, ...job.case.small };
+    const { layer, run } = KINDS[small.kind](small);
+    const inputs = randomInputs(small);
+    inputs.x.requiresGrad = true;
+    run(inputs).backward(inputs.direction);
+    layer.zeroGrad();
+    productGflops();
+  });
+  torch.releaseCachedMemory();
+}
+
+/** Weights and inputs of the first worker are everybody's, unless each has its own random ones. */
 function prepare(job) {
   torch.setFusedOperators(job.fused);
   torch.setNumThreads(job.threads);
   torch.manualSeed(0);
-  const { layer, others, run } = KINDS[job.case.kind](job.case);
-  const { batch, tokens, modelDim } = job.case;
+  warmUp(job);
+  const startMib = statusMib('VmRSS');
+  const { layer, run } = KINDS[job.case.kind](job.case);
   if (job.kind === 'make-weights') {
     saveTensors(layer.stateDict(), job.weights);
-    const made = {
-      x: randn([batch, tokens, modelDim]),
-      direction: randn([batch, tokens, modelDim]),
-      ...others,
-    };
-    saveTensors(new Map(Object.entries(made)), job.inputs);
-  } else layer.loadStateDict(readTensors(job.weights));
-  const { x, direction, ...rest } = Object.fromEntries(readTensors(job.inputs));
-  x.requiresGrad = true;
-  return { layer, run: () => run(x, rest), x, direction };
+    saveTensors(new Map(Object.entries(randomInputs(job.case))), job.inputs);
+  } else if (job.kind === 'load-weights') layer.loadStateDict(readTensors(job.weights));
+  const inputs = job.kind === 'random' ? randomInputs(job.case) : Object.fromEntries(readTensors(job.inputs));
+  inputs.x.requiresGrad = true;
+  // As in a model, nothing but the result outlives the layer, unless the backward pass needs it.
+  return { layer, run: () => scope(() => run(inputs)), x: inputs.x, direction: inputs.direction, startMib };
 }
 
-function step({ layer, run, x, direction }) {
-  return scope(() => {
-    layer.zeroGrad();
-    x.grad = null;
-    const start = performance.now();
-    const output = run();
-    const middle = performance.now();
-    output.backward(direction);
-    const end = performance.now();
-    const sample = (tensor) => [...tensor.flatten().narrow(0, 0, 8).toTypedArray()];
-    return { forward: middle - start, both: end - start, output: sample(output), gradient: sample(x.grad) };
-  });
+function forget({ layer, x }) {
+  layer.zeroGrad();
+  x.grad = null;
 }
 
 const answers = {
-  turn(prepared, { steps }) {
-    step(prepared);
-    return { steps: Array.from({ length: steps }, () => step(prepared)) };
+  threads(_subject, { count }) {
+    torch.setNumThreads(count);
+    return {};
+  },
+  /** Without anything kept for a backward pass. */
+  forward({ run }) {
+    return torch.noGrad(() =>
+      scope(() => {
+        const start = performance.now();
+        run();
+        return { forward: performance.now() - start };
+      }),
+    );
+  },
+  step(subject) {
+    const { run, x, direction } = subject;
+    return scope(() => {
+      forget(subject);
+      const start = performance.now();
+      const output = run();
+      const middle = performance.now();
+      output.backward(direction);
+      const end = performance.now();
+      const sample = (tensor) => [...tensor.flatten().narrow(0, 0, 8).toTypedArray()];
+      return { forward: middle - start, both: end - start, output: sample(output), gradient: sample(x.grad) };
+    });
+  },
+  /** Memory of one pass forward and backward beyond inputs, output and all gradients. */
+  beyond(subject) {
+    const { layer, run, x, direction } = subject;
+    forget(subject);
+    restartPeak();
+    const before = statusMib('VmRSS');
+    return scope(() => {
+      const output = run();
+      output.backward(direction);
+      const gradients = layer.parameters().map((parameter) => parameter.grad);
+      const results = [output, x.grad, ...gradients.filter((gradient) => gradient !== null)];
+      const held = results.reduce((sum, { numel }) => sum + 4 * numel, 0) / MIB;
+      return { beyondMib: statusMib('VmHWM') - before - held, resultsMib: held };
+    });
   },
   product: () => ({ gflops: productGflops() }),
-  memory: () => ({ peakMib: statusMib('VmHWM') }),
+  'restart-peak'(subject) {
+    forget(subject);
+    restartPeak();
+    return {};
+  },
+  memory: ({ startMib }) => ({ peakMib: statusMib('VmHWM'), startMib }),
   work({ run }) {
     const { ops } = torch.noGrad(() => torch.recordOps(() => scope(() => void run())));
     return { multiplyAccumulates: torch.countMultiplyAccumulates(ops) };
   },
 };
 
-let prepared;
+let subject;
+
+function answer(message) {
+  if (subject !== undefined) return answers[message.do](subject, message);
+  subject = prepare(message);
+  return { runtime: `Node ${process.version}, libtorch ${torch.buildInfo().version}` };
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
-  const message = JSON.parse(line);
-  if (prepared === undefined) {
-    prepared = prepare(message);
-    console.log(
-      JSON.stringify({ runtime: `Node ${process.version}, libtorch ${torch.buildInfo().version}` }),
-    );
-  } else console.log(JSON.stringify(answers[message.do](prepared, message)));
+  try {
+    console.log(JSON.stringify(answer(JSON.parse(line))));
+  } catch (error) {
+    console.log(JSON.stringify({ error: error.message }));
+  }
 }

@@ -2,12 +2,13 @@
  * What one call of an operator costs: this package beside Python's torch, on the same libtorch, on tensors so small that
  * the arithmetic costs next to nothing.
  *
- *   TORCH_PYTHON=<python with torch 2.x> node benches/call-cost.mjs [--rounds 21] [--calls 20000]
+ *   TORCH_PYTHON=<python with torch 2.x> npm run bench -- call-cost [--rounds 21] [--calls 20000] [--out <results file>]
  *
  * Both sides run as child processes and take turns, round by round, so that a busy moment of the machine meets both.
  * The numbers are medians over the rounds. Needs `npm run setup` with the same TORCH_PYTHON, and `npm run build`.
  */
 import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -84,13 +85,18 @@ function startSide(command, args) {
 
 const median = (values) => [...values].sort((x, y) => x - y)[Math.floor(values.length / 2)];
 
-async function main({ rounds, calls, python }) {
+async function main({ rounds, calls, python, out }) {
+  const lines = [];
+  const say = (line) => {
+    console.log(line);
+    lines.push(line);
+  };
   const js = startSide(process.execPath, [fileURLToPath(import.meta.url), '--side']);
   const py = startSide(python, [fileURLToPath(new URL('./call-cost.py', import.meta.url))]);
-  console.log(`${cpus()[0].model}; ours: ${await js.read()}; Python's: ${await py.read()}`);
-  console.log(`nanoseconds per call, medians of ${rounds} alternating rounds of ${calls} calls\n`);
-  console.log('| operator | in a scope | unscoped + dispose | Python | scope / Python |');
-  console.log('| --- | ---: | ---: | ---: | ---: |');
+  say(`${cpus()[0].model}; ours: ${await js.read()}; Python's: ${await py.read()}`);
+  say(`nanoseconds per call, medians of ${rounds} alternating rounds of ${calls} calls\n`);
+  say('| operator | in a scope | unscoped + dispose | Python | scope / Python |');
+  say('| --- | ---: | ---: | ---: | ---: |');
   for (const name of CASES) {
     const times = { scoped: [], disposed: [], python: [] };
     for (let round = -2; round < rounds; round++) {
@@ -107,10 +113,11 @@ async function main({ rounds, calls, python }) {
     }
     const [scoped, disposed, theirs] = ['scoped', 'disposed', 'python'].map((key) => median(times[key]));
     const cells = [scoped, disposed, theirs].map((ns) => ns.toFixed(0));
-    console.log(`| ${name} | ${cells.join(' | ')} | ${(scoped / theirs).toFixed(2)} |`);
+    say(`| ${name} | ${cells.join(' | ')} | ${(scoped / theirs).toFixed(2)} |`);
   }
   js.end();
   py.end();
+  if (out) writeFileSync(out, `# What one call costs\n\n${lines.join('\n')}\n`);
 }
 
 const { values } = parseArgs({
@@ -118,6 +125,7 @@ const { values } = parseArgs({
     side: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '21' },
     calls: { type: 'string', default: '20000' },
+    out: { type: 'string' },
   },
 });
 if (values.side) await serve();
@@ -129,4 +137,5 @@ else if (!process.env.TORCH_PYTHON) {
     rounds: Number(values.rounds),
     calls: Number(values.calls),
     python: process.env.TORCH_PYTHON,
+    out: values.out,
   });

@@ -1,15 +1,16 @@
 /**
  * How many pictures a second the loader makes ready for training, with 0, 1 and 2 threads; the caller does nothing but ask.
  *
- *   [TORCH_PYTHON=<python with torch and timm>] node benches/image-loader.mjs --data <folder with tiny-imagenet, cifar10, imagenet-samples>
- *     [--rounds 5] [--seconds 5]
+ *   [TORCH_PYTHON=<python with torch and timm>] npm run bench -- image-loader
+ *     --data <folder with tiny-imagenet, cifar10, imagenet-samples> [--cases tiny-imagenet,…] [--rounds 5] [--seconds 5]
+ *     [--out <results file>]
  *
  * Every variant runs in a fresh process, once a round, so that a busy moment of the machine meets all of them; the median counts.
  * "CPU ms" is processor time per picture of all threads together, which other programs disturb less than the clock. With a Python
  * that has timm, its DataLoader makes the same pictures with timm's own augmentation and mixing beside ours.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -70,10 +71,10 @@ async function measure({ path, size, augmentation: name, threads, cacheBytes, se
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const run = (command, args) => JSON.parse(execFileSync(command, args, { encoding: 'utf8' }));
 
-function variantsOf(data, seconds, python) {
+function variantsOf({ data, seconds, cases }, python) {
   const self = fileURLToPath(import.meta.url);
   const twin = fileURLToPath(new URL('./pytorch/image-loader.py', import.meta.url));
-  return CASES.flatMap((one) =>
+  return CASES.filter(({ name }) => cases.includes(name)).flatMap((one) =>
     THREADS.flatMap((threads) => {
       const path = join(data, one.name, one.archive);
       const common = { ...one, threads, path, seconds, pictures: PICTURES, batch: BATCH };
@@ -93,8 +94,8 @@ function variantsOf(data, seconds, python) {
   );
 }
 
-function compare({ data, rounds, seconds }, python) {
-  const variants = variantsOf(data, seconds, python).map((variant) => ({ ...variant, found: [] }));
+function compare({ rounds, ...settings }, python) {
+  const variants = variantsOf(settings, python).map((variant) => ({ ...variant, found: [] }));
   for (let round = 0; round < rounds; round++)
     for (const { name, augmentation, label, threads, found, run } of variants) {
       found.push(run());
@@ -138,27 +139,27 @@ const { values } = parseArgs({
     data: { type: 'string' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '5' },
+    cases: { type: 'string', default: CASES.map(({ name }) => name).join(',') },
+    out: { type: 'string' },
   },
 });
 
 function report() {
   const [rounds, seconds] = [Number(values.rounds), Number(values.seconds)];
+  const cases = values.cases.split(',');
   const before = loadavg()[0];
-  const table = compare({ data: values.data, rounds, seconds }, process.env.TORCH_PYTHON);
+  const table = compare({ data: values.data, rounds, seconds, cases }, process.env.TORCH_PYTHON);
   const cpu = cpus()[0].model.trim();
   const date = new Date().toISOString().slice(0, 10);
   const text = `# Pictures a second from the loader
 
-\`node benches/image-loader.mjs --rounds ${rounds} --seconds ${seconds}\`, ${date}, ${cpu}, ${cpus().length} cores, Node ${process.version}. \
+\`npm run bench -- image-loader --rounds ${rounds} --seconds ${seconds}\`, ${date}, ${cpu}, ${cpus().length} cores, Node ${process.version}. \
 Batches of ${BATCH}, ${PICTURES} pictures of each set (all 235 of imagenet-samples), after one epoch; medians of ${rounds} interleaved runs. Other programs
 used the same cores (load average ${before.toFixed(1)} before, ${loadavg()[0].toFixed(1)} after): the clock tells what was left, CPU ms what a picture costs.
 
 ${table}`;
-  const folder = new URL('results/', import.meta.url);
-  mkdirSync(folder, { recursive: true });
-  const name = `image-loader_${cpu.replace(/[^A-Za-z0-9]+/g, '-')}_${date}.md`;
-  writeFileSync(new URL(name, folder), text);
-  console.log(`wrote benches/results/${name}`);
+  console.log(text);
+  if (values.out) writeFileSync(values.out, text);
 }
 
 if (values.side !== undefined) await measure(JSON.parse(values.side));

@@ -3,10 +3,12 @@
  * the same operators on both sides; each side runs in a fresh process and says how far its resident peak (VmHWM) rose
  * above what it held before the first step. Ours also says the peak of libtorch's own allocations.
  *
- *   TORCH_PYTHON=<python with torch 2.x> node benches/peak-memory.mjs [--rounds 5]
+ *   TORCH_PYTHON=<python with torch 2.x> npm run bench -- peak-memory [--rounds 5] [--sizes 2] [--out <results file>]
+ *
+ * `--sizes 1` measures the first of the two models only.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -85,15 +87,18 @@ const run = (command, args) => JSON.parse(execFileSync(command, args, { encoding
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const mib = (bytes) => (bytes / 2 ** 20).toFixed(1);
 
-function compare(rounds, python) {
+function compare({ rounds, sizes, python, out }) {
+  const lines = [];
+  const say = (line) => {
+    console.log(line);
+    lines.push(line);
+  };
   const self = fileURLToPath(import.meta.url);
   const twin = fileURLToPath(new URL('./peak-memory.py', import.meta.url));
-  console.log(`${cpus()[0].model}, Node ${process.version}; MiB, medians of ${rounds} alternating runs\n`);
-  console.log(
-    '| step | ours, scope per block | ours, one scope | Python | ratio | allocated by libtorch (ours) |',
-  );
-  console.log('| --- | ---: | ---: | ---: | ---: | ---: |');
-  for (const size of SIZES) {
+  say(`${cpus()[0].model}, Node ${process.version}; MiB, medians of ${rounds} alternating runs\n`);
+  say('| step | ours, scope per block | ours, one scope | Python | ratio | allocated by libtorch (ours) |');
+  say('| --- | ---: | ---: | ---: | ---: | ---: |');
+  for (const size of SIZES.slice(0, sizes)) {
     const found = { scoped: [], plain: [], python: [], allocated: [] };
     for (let round = 0; round < rounds; round++) {
       const ours = run(process.execPath, [self, '--side', JSON.stringify({ ...size, scoped: true })]);
@@ -109,15 +114,27 @@ function compare(rounds, python) {
     );
     const { layers, width, batch, length } = size;
     const cells = [mib(scoped), mib(plain), mib(theirs), (scoped / theirs).toFixed(2), mib(allocated)];
-    console.log(`| ${layers} layers, width ${width}, ${batch} x ${length} | ${cells.join(' | ')} |`);
+    say(`| ${layers} layers, width ${width}, ${batch} x ${length} | ${cells.join(' | ')} |`);
   }
+  if (out) writeFileSync(out, `# Peak memory of a training step\n\n${lines.join('\n')}\n`);
 }
 
 const { values } = parseArgs({
-  options: { side: { type: 'string' }, rounds: { type: 'string', default: '5' } },
+  options: {
+    side: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+    sizes: { type: 'string', default: String(SIZES.length) },
+    out: { type: 'string' },
+  },
 });
 if (values.side !== undefined) await measure(JSON.parse(values.side));
 else if (!process.env.TORCH_PYTHON) {
   console.error('peak-memory: set TORCH_PYTHON to a Python whose torch the bridge was built for');
   process.exitCode = 1;
-} else compare(Number(values.rounds), process.env.TORCH_PYTHON);
+} else
+  compare({
+    rounds: Number(values.rounds),
+    sizes: Number(values.sizes),
+    python: process.env.TORCH_PYTHON,
+    out: values.out,
+  });

@@ -11,13 +11,14 @@
  * same kind are then not tried.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { lineChart } from '../packages/transformer-ls/dist/charts/line-chart.js';
+import { residentOf } from './limited.workers.mjs';
 
 const GIB = 2 ** 30;
 /** Pixels of an image that a token of the first stage stands for, a side. */
@@ -65,16 +66,6 @@ function caseOf(name) {
 }
 
 // ---- one measurement -------------------------------------------------------------------------------------------
-
-/** Bytes of physical memory that a process holds; 0 where it has ended. */
-function residentOf(pid) {
-  try {
-    const [, kib] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-    return Number(kib ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
-}
 
 /** What the process said, and why it was ended before its end, where it was. */
 async function measured(job) {

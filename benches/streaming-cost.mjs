@@ -1,15 +1,16 @@
 /**
- * What one more token costs after prompts of 1k, 10k, 100k and 1M bytes: time, memory of the stream, and how much one more
+ * What one more token costs after prompts of 1k, 16k and 256k bytes: tokens a second, bytes of the stream's state, and how much one more
  * token adds to it. Once with the preset's bounded memory, once with a memory that forgets nothing.
  *
- *   node benches/streaming-cost.mjs [--preset small] [--tokens 128] [--threads 2]
+ *   npm run bench -- streaming-cost [--preset small] [--prompts 1024,16384,262144] [--tokens 128] [--threads 2]
+ *     [--out <results file>] [--json <results file>]
  *
  * The weights are random: the cost does not depend on them. With a bounded memory every prompt is really read. A memory that
- * forgets nothing makes reading quadratic (every token attends to every chunk before it), so from 100k on the memory that
- * reading would leave is put in place instead: tensors of the same shapes. The result goes to benches/results/.
+ * forgets nothing makes reading quadratic (every token attends to every chunk before it), so longer prompts than 16k are not read with it:
+ * the memory that reading would leave is put in place instead, tensors of the same shapes.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import {
   buildInfo,
@@ -20,20 +21,22 @@ import {
   setNumThreads,
 } from '../packages/torch/dist/index.js';
 import { createLanguageModel, ModelStream, preset } from '../packages/transformer-ls/dist/index.js';
+import { machine, table, wholeNumber, wholeNumbers } from './side-by-side.workers.mjs';
 
-const PROMPTS = [1_000, 10_000, 100_000, 1_000_000];
-const LONGEST_QUADRATIC_READ = 10_000;
-const SEGMENT = 500;
+const LONGEST_QUADRATIC_READ = 16_384;
+/** Tokens that are read at once. */
+const SEGMENT = 512;
 
 const { values } = parseArgs({
   options: {
     preset: { type: 'string', default: 'small' },
+    prompts: { type: 'string', default: '1024,16384,262144' },
     tokens: { type: 'string', default: '128' },
     threads: { type: 'string', default: String(cpus().length) },
+    out: { type: 'string' },
+    json: { type: 'string' },
   },
 });
-const tokens = Number(values.tokens);
-setNumThreads(Number(values.threads));
 
 const quantile = (numbers, part) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length * part)];
 
@@ -44,7 +47,7 @@ function readPrompt(model, length) {
     const ids = Int32Array.from({ length: Math.min(SEGMENT, length - done) }, (_, i) => (done + 7 * i) % 256);
     stream.feed(ids, () => undefined);
   }
-  return { stream, read: `${Math.round(length / ((performance.now() - begun) / 1000))} tok/s` };
+  return { stream, readPerSecond: (1000 * length) / (performance.now() - begun) };
 }
 
 /** The memory after `length` tokens (whole chunks), with random content. */
@@ -58,12 +61,13 @@ function placePrompt(model, length) {
     chunkKeys: randn([1, chunks, D]),
     chunkValues: randn([1, chunks, D]),
   }));
-  return { stream: new ModelStream(model, 1, { layers }), read: 'placed' };
+  return { stream: new ModelStream(model, 1, { layers }), readPerSecond: null };
 }
 
-function measure(model, length, isBounded) {
-  const really = isBounded || length <= LONGEST_QUADRATIC_READ;
-  const { stream, read } = really ? readPrompt(model, length) : placePrompt(model, length);
+/** What one prompt length found; plain JSON. */
+function measure(model, prompt, { tokens, isBounded }) {
+  const really = isBounded || prompt <= LONGEST_QUADRATIC_READ;
+  const { stream, readPerSecond } = really ? readPrompt(model, prompt) : placePrompt(model, prompt);
   const before = stream.memoryBytes();
   const times = [];
   for (let i = 0; i < tokens; i++) {
@@ -72,64 +76,98 @@ function measure(model, length, isBounded) {
     times.push(performance.now() - begun);
   }
   const after = stream.memoryBytes();
-  const vectors = Math.floor(Math.min(length, model.config.memoryLength) / model.config.chunkSize);
   stream.dispose();
-  const cells = [
-    length.toLocaleString('en'),
-    read,
-    vectors.toLocaleString('en'),
-    quantile(times, 0.1).toFixed(2),
-    quantile(times, 0.5).toFixed(2),
-    (before / 2 ** 20).toFixed(2),
-    ((after - before) / tokens).toFixed(0),
-    (memoryStats().residentBytes / 2 ** 20).toFixed(0),
-  ];
-  return `| ${cells.join(' | ')} |`;
+  const { memoryLength, chunkSize } = model.config;
+  return {
+    prompt,
+    readPerSecond,
+    chunks: Math.floor(Math.min(prompt, memoryLength) / chunkSize),
+    tokensPerSecond: 1000 / quantile(times, 0.5),
+    msMedian: quantile(times, 0.5),
+    msFastestTenth: quantile(times, 0.1),
+    stateBytes: before,
+    bytesAddedPerToken: (after - before) / tokens,
+    residentBytes: memoryStats().residentBytes,
+  };
 }
 
-function table(title, memoryLength, isBounded) {
+/** Of all prompt lengths, with one length of the memory. */
+function measureAll(settings, memoryLength, isBounded) {
   manualSeed(1);
-  const model = scope(() => createLanguageModel(preset(values.preset, { memoryLength })));
+  const model = scope(() => createLanguageModel(preset(settings.preset, { memoryLength })));
   model.eval();
-  const rows = PROMPTS.map((length) => {
-    const row = measure(model, length, isBounded);
-    console.log(row);
+  const rows = settings.prompts.map((prompt) => {
+    const row = measure(model, prompt, { tokens: settings.tokens, isBounded });
+    console.error(`${prompt} bytes: ${row.tokensPerSecond.toFixed(1)} tokens/s`);
     return row;
   });
   model.dispose();
-  const head = [
-    'prompt (bytes)',
-    'reading',
-    'chunks seen',
-    'ms per token, fastest tenth',
-    'median',
-    'memory (MiB)',
-    'bytes added per token',
-    'resident (MiB)',
-  ];
-  return `## ${title}\n\n| ${head.join(' | ')} |\n| ${head.map(() => '---:').join(' | ')} |\n${rows.join('\n')}\n`;
+  return { memoryLength, isBounded, rows };
 }
 
-const { memoryLength, layers, modelDim, chunkSize, windowSize, projectionRank } = preset(values.preset);
-const perToken = (layers * 2 * modelDim * 4 * projectionRank) / chunkSize;
-const bounded = table(`Memory of ${memoryLength} tokens`, memoryLength, true);
-const unbounded = table('A memory that forgets nothing', 2 ** 20, false);
-const cpu = cpus()[0].model.trim();
-const date = new Date().toISOString().slice(0, 10);
-const report = `# Cost of one more token after prompts of 1k to 1M bytes
+function describePart({ memoryLength, isBounded, rows }) {
+  const titles = [
+    'prompt, bytes',
+    'reading, tokens/s',
+    'chunks seen',
+    'tokens/s',
+    'ms a token, median',
+    'fastest tenth',
+    'state, bytes',
+    'bytes added a token',
+    'resident, MiB',
+  ];
+  const lines = rows.map((row) => [
+    row.prompt.toLocaleString('en'),
+    row.readPerSecond === null ? 'placed' : row.readPerSecond.toFixed(0),
+    row.chunks.toLocaleString('en'),
+    row.tokensPerSecond.toFixed(1),
+    row.msMedian.toFixed(2),
+    row.msFastestTenth.toFixed(2),
+    row.stateBytes.toLocaleString('en'),
+    row.bytesAddedPerToken.toFixed(0),
+    (row.residentBytes / 2 ** 20).toFixed(0),
+  ]);
+  const title = isBounded ? `Memory of ${memoryLength} tokens` : 'A memory that forgets nothing';
+  return `## ${title}\n\n${table(titles, lines)}\n`;
+}
 
-\`node benches/streaming-cost.mjs --preset ${values.preset} --tokens ${tokens} --threads ${values.threads}\`, ${date}, ${cpu}, \
-libtorch ${buildInfo().version}, Node ${process.version}. Over ${tokens} tokens: the fastest tenth tells the cost
-where other programs share the machine, the median what they leave.
+function describe(settings, parts) {
+  const { layers, modelDim, chunkSize, windowSize, projectionRank } = preset(settings.preset);
+  const perToken = (layers * 2 * modelDim * 4 * projectionRank) / chunkSize;
+  return [
+    '# Cost of one more token after a prompt',
+    '',
+    `${machine()}; ${settings.threads} thread(s), load average ${loadavg()[0].toFixed(1)}, libtorch ${buildInfo().version}, Node ${process.version}. Over ${settings.tokens} tokens: the fastest tenth tells the`,
+    'cost where other programs share the machine, the median what they leave.',
+    '',
+    `Preset ${settings.preset}: ${layers} layers, width ${modelDim}, window ${windowSize}, chunks of ${chunkSize}, rank ${projectionRank}. A token adds a share of one compressed key and value for each`,
+    `layer: ${perToken} bytes (layers x 2 x width x 4 bytes x rank / chunk). "placed": the memory such a prompt leaves was put in place, as reading it would be quadratic.`,
+    '',
+    ...parts.map(describePart),
+  ].join('\n');
+}
 
-Preset ${values.preset}: ${layers} layers, width ${modelDim}, window ${windowSize}, chunks of ${chunkSize}, rank ${projectionRank}. A
-token adds a share of one compressed key and value per layer: ${perToken} bytes (layers x 2 x width x 4 bytes x rank / chunk).
-"placed": the memory such a prompt leaves was put in place, as reading it would be quadratic.
+function main() {
+  const settings = {
+    preset: values.preset,
+    prompts: wholeNumbers('--prompts', values.prompts),
+    tokens: wholeNumber('--tokens', values.tokens),
+    threads: wholeNumber('--threads', values.threads),
+  };
+  setNumThreads(settings.threads);
+  const { memoryLength } = preset(settings.preset);
+  const parts = [measureAll(settings, memoryLength, true), measureAll(settings, 2 ** 20, false)];
+  const text = describe(settings, parts);
+  console.log(text);
+  if (values.out) writeFileSync(values.out, text);
+  if (values.json)
+    writeFileSync(values.json, `${JSON.stringify({ machine: machine(), ...settings, parts }, null, 2)}\n`);
+}
 
-${bounded}
-${unbounded}`;
-const folder = new URL('results/', import.meta.url);
-mkdirSync(folder, { recursive: true });
-const name = `streaming-cost_${cpu.replace(/[^A-Za-z0-9]+/g, '-')}_${date}.md`;
-writeFileSync(new URL(name, folder), report);
-console.log(`wrote benches/results/${name}`);
+try {
+  main();
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,80 +1,63 @@
 /**
- * Tokens per second of a training step, this package beside PyTorch: the same model, weights, data and threads.
+ * Tokens (or images) per second of a training step, this package beside PyTorch: the same model, weights, data and threads.
  *
  *   TORCH_PYTHON=<python with torch 2.x> npm run bench -- training-step [--cases reference/small,…] [--rounds 7]
- *     [--threads 2] [--reference-clone <clone of the published code>] [--compile] [--out <results file>]
+ *     [--threads 2] [--reference-clone <clone of the published code>] [--also <another python with torch>]... [--compile]
+ *     [--out <results file>]
  *
  * One child process per variant; they take turns, one step each per round, so that a busy moment of the machine meets all.
  * Losses and gradient norms of all variants are compared before any number is reported. See benches/README.md.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ourVariants, pythonVariant, Worker, wholeNumber } from './side-by-side.workers.mjs';
-import { CASES } from './training-step.cases.mjs';
+import {
+  bestOfGroups,
+  cloneOf,
+  leftOut,
+  machine,
+  ourVariants,
+  pythonSettings,
+  pythonsOf,
+  pythonVariant,
+  someOf,
+  torchVersion,
+  Worker,
+  wholeNumber,
+} from './side-by-side.workers.mjs';
+import { CASES, DEFAULT_CASES } from './training-step.cases.mjs';
+import { trainingJob, writeData } from './training-step.data.mjs';
 import { compareLosses, describeCase } from './training-step.report.mjs';
 
 const WARM_UP_STEPS = 2;
-const SEGMENTS = 8;
+/** Steps by which the setting of a group is chosen; the first does not count. */
+const TRIAL_STEPS = 3;
 
 // ---- what is compared ------------------------------------------------------------------------------------------
 
-function variantsOf({ kind, mode }, { python, clone, compile }) {
-  const variants = ourVariants('training-step.worker.mjs', { kind: 'load-weights' });
-  if (variants.length === 0) throw new Error('training-step: no bridge is built; run: npm run setup');
-  if (!python) return variants;
+function variantsOf({ kind, mode }, { pythons, clone, compile, threads }) {
   const program = 'pytorch/training-step.py';
-  const composed = { kind: 'composed', compile: false };
-  if (kind === 'language-model') {
-    variants.push(pythonVariant(python, program, 'PyTorch, composed', composed));
+  const variants = ourVariants('training-step.worker.mjs', { kind: 'load-weights', threads });
+  if (variants.length === 0) throw new Error('training-step: no bridge is built; run: npm run setup');
+  const [first] = pythons;
+  const composed = { kind: 'composed', compile: false, threads };
+  if (kind === 'language-model' && first !== undefined) {
+    variants.push(pythonVariant(first, program, 'PyTorch, composed', composed));
     if (compile)
       variants.push(
-        pythonVariant(python, program, 'PyTorch, composed, torch.compile', { ...composed, compile: true }),
+        pythonVariant(first, program, 'PyTorch, composed, torch.compile', { ...composed, compile: true }),
       );
   }
-  if (clone && mode === 'reference')
-    variants.push(
-      pythonVariant(python, program, 'PyTorch, published', { kind: 'published', compile: false, clone }),
-    );
-  return variants;
-}
-
-// ---- data ------------------------------------------------------------------------------------------------------
-
-/** What every side reads, int64: (lanes, segments*T + 1) ids, or for a classifier (steps*B, L + 1), each row's label last. */
-function writeData(path, job) {
-  const next = generator();
-  const data = job.config.kind === 'language-model' ? streams(job, next) : examples(job, next);
-  writeFileSync(path, new Uint8Array(data.buffer));
-}
-
-/** Whole numbers below a limit, from a small linear congruential generator. */
-function generator() {
-  let state = 1;
-  return (limit) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 16) % limit;
-  };
-}
-
-function streams({ config, segmentLength, batchSize }, next) {
-  return BigInt64Array.from({ length: batchSize * (SEGMENTS * segmentLength + 1) }, () =>
-    BigInt(next(config.vocabularySize)),
+  if (!clone || mode !== 'reference') return variants;
+  const job = { kind: 'published', compile: false, clone };
+  const published = pythons.flatMap((python) =>
+    pythonSettings(python, program, `PyTorch ${torchVersion(python)}, published`, job, threads),
   );
+  return [...variants, ...published];
 }
 
-/** Sequences of all lengths with 0 behind their end. */
-function examples({ config, batchSize, shortest }, next) {
-  const { maxLength: L, vocabularySize, classes } = config;
-  const data = new BigInt64Array(SEGMENTS * batchSize * (L + 1));
-  for (let row = 0; row < SEGMENTS * batchSize; row++) {
-    const length = shortest + next(L - shortest);
-    for (let i = 0; i < length; i++) data[row * (L + 1) + i] = BigInt(1 + next(vocabularySize - 1));
-    data[row * (L + 1) + L] = BigInt(next(classes));
-  }
-  return data;
-}
+// ---- processes -------------------------------------------------------------------------------------------------
 
 /** The first one's random start is everybody's. */
 async function prepareWorkers(workers, job) {
@@ -83,6 +66,24 @@ async function prepareWorkers(workers, job) {
     const { runtime } = await worker.ask({ ...job, ...worker.variant.job, kind });
     worker.runtime = runtime;
   }
+}
+
+/** Of each group the setting whose steps were fastest, one process after the other; its name tells which. */
+async function fastestSettings(variants, job) {
+  const seen = [];
+  for (const variant of variants) {
+    const worker = new Worker(variant);
+    try {
+      await worker.ask({ ...job, ...variant.job });
+      const times = [];
+      for (let i = 0; i < TRIAL_STEPS; i++) times.push((await worker.ask({ do: 'step' })).ms);
+      seen.push({ variant, ms: Math.min(...times.slice(1)) });
+      console.error(`${variant.name}: ${seen.at(-1).ms.toFixed(0)} ms a step`);
+    } finally {
+      worker.end();
+    }
+  }
+  return bestOfGroups(seen, ({ ms }) => ms).map(({ variant }) => variant);
 }
 
 // ---- measuring -------------------------------------------------------------------------------------------------
@@ -111,20 +112,19 @@ async function runRounds(workers, rounds) {
 
 async function measure(name, settings) {
   const folder = mkdtempSync(join(tmpdir(), 'tls-bench-'));
-  const [weights, data] = [join(folder, 'weights.safetensors'), join(folder, 'ids.bin')];
-  const job = {
-    ...CASES[name],
-    weights,
-    data,
-    threads: settings.threads,
-    steps: SEGMENTS,
-    learningRate: 2.5e-4,
-    clipNorm: 1,
-  };
-  const workers = variantsOf(job.config, settings).map((variant) => new Worker(variant));
+  const job = trainingJob(name, folder);
+  const variants = variantsOf(job.config, settings);
+  const workers = variants.filter(({ group }) => group === undefined).map((one) => new Worker(one));
   try {
-    writeData(data, job);
+    writeData(job);
     await prepareWorkers(workers, job);
+    // The settings are tried one by one: all at once would not fit into memory.
+    const grouped = variants.filter(({ group }) => group !== undefined);
+    const published = (await fastestSettings(grouped, job)).map((variant) => new Worker(variant));
+    for (const worker of published) {
+      workers.push(worker);
+      worker.runtime = (await worker.ask({ ...job, ...worker.variant.job })).runtime;
+    }
     return { name, job, load: loadavg(), ...(await runRounds(workers, settings.rounds)) };
   } finally {
     for (const worker of workers) worker.end();
@@ -135,24 +135,21 @@ async function measure(name, settings) {
 function readSettings() {
   const { values } = parseArgs({
     options: {
-      cases: { type: 'string', default: Object.keys(CASES).join(',') },
+      cases: { type: 'string', default: DEFAULT_CASES.join(',') },
       rounds: { type: 'string', default: '7' },
       threads: { type: 'string', default: '2' },
       'reference-clone': { type: 'string' },
+      also: { type: 'string', multiple: true, default: [] },
       compile: { type: 'boolean', default: false },
       out: { type: 'string' },
     },
   });
-  const cases = values.cases.split(',');
-  for (const name of cases)
-    if (!(name in CASES))
-      throw new Error(`--cases: expected some of ${Object.keys(CASES).join(', ')}, received ${name}`);
   return {
-    cases,
+    cases: someOf('--cases', values.cases, Object.keys(CASES)),
     rounds: wholeNumber('--rounds', values.rounds),
     threads: wholeNumber('--threads', values.threads),
-    python: process.env.TORCH_PYTHON,
-    clone: values['reference-clone'] ?? process.env.TRANSFORMER_LS_REFERENCE,
+    pythons: pythonsOf(values),
+    clone: cloneOf(values),
     compile: values.compile,
     out: values.out,
   };
@@ -160,11 +157,11 @@ function readSettings() {
 
 async function main() {
   const settings = readSettings();
-  if (!settings.python) console.log('TORCH_PYTHON is not set: only our side is measured\n');
   const parts = [
-    `CPU ${cpus()[0].model}, ${cpus().length} cores, ${settings.threads} threads; ${new Date().toISOString().slice(0, 10)}\n`,
+    `# Training steps beside PyTorch\n\n${machine()}; ${settings.threads} thread(s).\n`,
+    ...leftOut(settings).map((line) => `${line}\n`),
   ];
-  console.log(parts[0]);
+  console.log(parts.join('\n'));
   for (const name of settings.cases) {
     const result = await measure(name, settings);
     compareLosses(result);

@@ -1,31 +1,22 @@
 /** Our side of benches/training-step.mjs: answers one JSON line to each JSON line on standard input. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { encodeSafetensors, parseSafetensors } from '../packages/formats/dist/index.js';
 import * as torch from '../packages/torch/dist/index.js';
 import { createLanguageModel } from '../packages/transformer-ls/dist/models/language-model/create.js';
 import { carryMemory, disposeMemory } from '../packages/transformer-ls/dist/models/language-model/memory.js';
 import { SequenceClassifier } from '../packages/transformer-ls/dist/models/sequence-classifier/model.js';
-import { entryOfTensor, tensorOfEntry } from '../packages/transformer-ls/dist/weights/tensor-entries.js';
-import { statusMib } from './worker.parts.mjs';
+import { createImageClassifier } from '../packages/transformer-ls/dist/models/vision/image-classifier.js';
+import { productGflops, readTensors, saveTensors, statusMib } from './worker.parts.mjs';
 
-function saveWeights(model, path) {
-  const entries = [...model.stateDict()].map(([name, value]) => [name, entryOfTensor(value)]);
-  writeFileSync(path, encodeSafetensors(new Map(entries)));
-}
-
-function loadWeights(model, path) {
-  const { tensors } = parseSafetensors(readFileSync(path));
-  torch.scope(() => {
-    const values = [...tensors].map(([name, entry]) => [name, tensorOfEntry(entry, name)]);
-    model.loadStateDict(new Map(values));
-  });
+/** The bytes of a file, in a buffer of their own. */
+function readBuffer(path) {
+  const bytes = readFileSync(path);
+  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
 }
 
 /** (rows, columns) int64. */
 function readData(path, rows) {
-  const bytes = readFileSync(path);
-  const ids = new BigInt64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  const ids = new BigInt64Array(readBuffer(path));
   return torch.tensor(ids, { dtype: 'int64', shape: [rows, ids.length / rows] });
 }
 
@@ -78,14 +69,41 @@ class ClassifierTask {
   }
 }
 
+/** Batches of images with their labels. */
+class VisionTask {
+  constructor(job) {
+    const { channels, imageHeight, imageWidth } = job.config;
+    const count = job.steps * job.batchSize;
+    this.job = job;
+    this.model = createImageClassifier(job.config);
+    this.labels = readData(job.data, count).flatten();
+    this.images = torch.tensor(new Float32Array(readBuffer(job.images)), {
+      shape: [count, channels, imageHeight, imageWidth],
+    });
+  }
+
+  forward(step) {
+    const { steps, batchSize: B } = this.job;
+    const begin = (step % steps) * B;
+    const logits = this.model.forward(this.images.narrow(0, begin, B));
+    return { loss: torch.crossEntropy(logits, this.labels.narrow(0, begin, B)), carry: () => undefined };
+  }
+}
+
+const TASKS = {
+  'language-model': LanguageModelTask,
+  'sequence-classifier': ClassifierTask,
+  'vil-ls': VisionTask,
+};
+
 class Trainer {
   constructor(job) {
     this.job = job;
     torch.manualSeed(0);
-    this.task = job.config.kind === 'language-model' ? new LanguageModelTask(job) : new ClassifierTask(job);
+    this.task = new TASKS[job.config.kind](job);
     const { model } = this.task;
-    if (job.kind === 'make-weights') saveWeights(model, job.weights);
-    else loadWeights(model, job.weights);
+    if (job.kind === 'make-weights') saveTensors(model.stateDict(), job.weights);
+    else torch.scope(() => model.loadStateDict(readTensors(job.weights)));
     this.parameters = model.parameters();
     this.optimizer = new torch.AdamW(model.namedParameters(), { learningRate: job.learningRate });
     this.done = 0;
@@ -123,16 +141,11 @@ class Trainer {
   }
 }
 
-function productGflops(n = 1024) {
-  return torch.scope(() => {
-    const [a, b] = [torch.rand([n, n]), torch.rand([n, n])];
-    const start = process.hrtime.bigint();
-    a.matmul(b);
-    return (2 * n ** 3) / Number(process.hrtime.bigint() - start);
-  });
-}
-
 const answers = {
+  threads(_trainer, _startMib, { count }) {
+    torch.setNumThreads(count);
+    return {};
+  },
   step: (trainer) => trainer.timedStep(),
   product: () => ({ gflops: productGflops() }),
   work: (trainer) => ({ multiplyAccumulates: trainer.multiplyAccumulates() }),
@@ -147,5 +160,5 @@ const trainer = new Trainer(job);
 console.log(JSON.stringify({ runtime: `Node ${process.version}, libtorch ${torch.buildInfo().version}` }));
 for await (const line of lines) {
   const command = JSON.parse(line);
-  console.log(JSON.stringify(answers[command.do](trainer, startMib)));
+  console.log(JSON.stringify(answers[command.do](trainer, startMib, command)));
 }

@@ -21,6 +21,12 @@ export function statusMib(field) {
   return Number(match[1]) / 1024;
 }
 
+/** The highest value, VmHWM, begins anew at what is held now. */
+export function restartPeak() {
+  torch.releaseCachedMemory();
+  writeFileSync('/proc/self/clear_refs', '5');
+}
+
 /** GFLOP/s of a square product. */
 export function productGflops(n = 1024) {
   return torch.scope(() => {

@@ -1,4 +1,5 @@
-"""PyTorch's side of benches/attention-layer.mjs: the published layers. Answers one JSON line to each JSON line on standard input."""
+"""PyTorch's side of benches/attention-layer.mjs and its relatives: the published layers, and full attention by PyTorch's own
+operator. Answers one JSON line to each JSON line on standard input."""
 
 import importlib
 import json
@@ -8,15 +9,21 @@ from argparse import Namespace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
+from measures import product_gflops, restart_peak, status_mib  # noqa: E402
 from published import import_model_class  # noqa: E402
 from published_vision import provide_what_is_absent  # noqa: E402
-from safetensors_file import read_safetensors, status_mib  # noqa: E402
+from safetensors_file import read_safetensors  # noqa: E402
+
+MIB = 2**20
 
 
 def bidirectional(case, clone, others):
-    sys.path.insert(0, str(Path(clone) / "lra"))
+    if str(Path(clone) / "lra") not in sys.path:
+        sys.path.insert(0, str(Path(clone) / "lra"))
     settings = Namespace(
         pooling_mode="MEAN",
         cls_token=False,
@@ -55,7 +62,8 @@ def causal(case, clone, others):
 
 
 def grid(case, clone, others):
-    sys.path.insert(0, str(Path(clone) / "imagenet"))
+    if str(Path(clone) / "imagenet") not in sys.path:
+        sys.path.insert(0, str(Path(clone) / "imagenet"))
     provide_what_is_absent()
     attention = importlib.import_module("models.layers.transformer_ls").AttentionLS
     layer = attention(
@@ -70,50 +78,139 @@ def grid(case, clone, others):
     return layer, lambda x: layer(x, case["side"], case["side"])
 
 
-def main():
-    job = json.loads(sys.stdin.readline())
-    torch.set_num_threads(job["threads"])
-    inputs = read_safetensors(job["inputs"])
-    kinds = {"bidirectional": bidirectional, "causal": causal, "grid": grid}
-    layer, run = kinds[job["case"]["kind"]](job["case"], job["clone"], inputs)
-    state = layer.state_dict()
-    saved = read_safetensors(job["weights"])
-    layer.load_state_dict({name: saved.get(name, value) for name, value in state.items()})
-    x, direction = inputs["x"].requires_grad_(True), inputs["direction"]
-    print(json.dumps({"runtime": f"Python {sys.version.split()[0]}, torch {torch.__version__}"}), flush=True)
-    for line in sys.stdin:
-        print(json.dumps(answer(layer, run, x, direction, json.loads(line))), flush=True)
+class FullAttention(nn.Module):
+    """Every token sees every token, by the operator of PyTorch 2.x. (B, L, D) to (B, L, D)."""
+
+    def __init__(self, modelDim, heads):
+        super().__init__()
+        self.heads = heads
+        self.W_q, self.W_k, self.W_v, self.W_o = (nn.Linear(modelDim, modelDim) for _ in range(4))
+
+    def forward(self, x):
+        query, key, value = (
+            layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.W_q, self.W_k, self.W_v)
+        )
+        return self.W_o(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
 
 
-def step(layer, run, x, direction):
-    layer.zero_grad()
-    x.grad = None
-    start = time.perf_counter()
-    output = run(x)
-    middle = time.perf_counter()
-    output.backward(direction)
-    end = time.perf_counter()
+def full(case, clone, others):
+    layer = FullAttention(case["modelDim"], case["heads"])
+    return layer, layer
+
+
+KINDS = {"bidirectional": bidirectional, "causal": causal, "grid": grid, "full": full}
+
+
+def random_inputs(case):
+    """What the layer takes, and the direction of the gradient of its output."""
+    shape = (case["batch"], case["tokens"], case["modelDim"])
+    inputs = {"x": torch.randn(shape), "direction": torch.randn(shape)}
+    if case["kind"] != "causal":
+        return inputs
+    chunks = 2 * case["tokens"] // case["chunkSize"] * case["projectionRank"]
     return {
-        "forward": (middle - start) * 1e3,
-        "both": (end - start) * 1e3,
-        "output": output.flatten()[:8].tolist(),
-        "gradient": x.grad.flatten()[:8].tolist(),
+        **inputs,
+        "cache": torch.randn(shape),
+        "chunkPositions": torch.randn(1, chunks, case["modelDim"]),
+        "windowPositions": torch.randn(1, case["windowSize"], case["modelDim"]),
     }
 
 
-def answer(layer, run, x, direction, message):
-    what = message["do"]
-    if what == "turn":
-        step(layer, run, x, direction)
-        return {"steps": [step(layer, run, x, direction) for _ in range(message["steps"])]}
-    if what == "product":
-        a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+def warm_up(case, clone):
+    """Loads the code and makes the buffers of the products, which are no memory of the layer's."""
+    small = {**case, "batch": 1, **case["small"]}
+    inputs = random_inputs(small)
+    _, run = KINDS[case["kind"]](small, clone, inputs)
+    run(inputs["x"].requires_grad_(True)).backward(inputs["direction"])
+    product_gflops()
+
+
+class Subject:
+    def __init__(self, job):
+        case = job["case"]
+        warm_up(case, job.get("clone"))
+        self.start = status_mib("VmRSS")
+        isRandom = job["kind"] == "random"
+        inputs = random_inputs(case) if isRandom else read_safetensors(job["inputs"])
+        self.layer, self.run = KINDS[case["kind"]](case, job.get("clone"), inputs)
+        if not isRandom:
+            state, saved = self.layer.state_dict(), read_safetensors(job["weights"])
+            self.layer.load_state_dict({name: saved.get(name, value) for name, value in state.items()})
+        self.x, self.direction = inputs["x"].requires_grad_(True), inputs["direction"]
+
+    def forget(self):
+        self.layer.zero_grad(set_to_none=True)
+        self.x.grad = None
+
+    def forward(self):
+        with torch.no_grad():
+            start = time.perf_counter()
+            self.run(self.x)
+            return {"forward": (time.perf_counter() - start) * 1e3}
+
+    def step(self):
+        self.forget()
         start = time.perf_counter()
-        a @ b
-        return {"gflops": 2 * 1024**3 / (time.perf_counter() - start) / 1e9}
-    if what == "memory":
-        return {"peakMib": status_mib("VmHWM")}
-    raise SystemExit(f"attention-layer.py: expected turn, product or memory, received {what}")
+        output = self.run(self.x)
+        middle = time.perf_counter()
+        output.backward(self.direction)
+        end = time.perf_counter()
+        return {
+            "forward": (middle - start) * 1e3,
+            "both": (end - start) * 1e3,
+            "output": output.flatten()[:8].tolist(),
+            "gradient": self.x.grad.flatten()[:8].tolist(),
+        }
+
+    def beyond(self):
+        """Memory of one pass forward and backward beyond inputs, output and all gradients."""
+        self.forget()
+        restart_peak()
+        before = status_mib("VmRSS")
+        output = self.run(self.x)
+        output.backward(self.direction)
+        results = [output, self.x.grad, *(p.grad for p in self.layer.parameters() if p.grad is not None)]
+        held = sum(result.numel() * result.element_size() for result in results) / MIB
+        return {"beyondMib": status_mib("VmHWM") - before - held, "resultsMib": held}
+
+    def restart_peak(self):
+        self.forget()
+        restart_peak()
+        return {}
+
+    def answer(self, what):
+        if what == "forward":
+            return self.forward()
+        if what == "step":
+            return self.step()
+        if what == "beyond":
+            return self.beyond()
+        if what == "product":
+            return {"gflops": product_gflops()}
+        if what == "restart-peak":
+            return self.restart_peak()
+        if what == "memory":
+            return {"peakMib": status_mib("VmHWM"), "startMib": self.start}
+        raise SystemExit(
+            f"attention-layer.py: expected forward, step, beyond, product, restart-peak or memory, received {what}"
+        )
+
+
+def answers():
+    job = json.loads(sys.stdin.readline())
+    torch.set_num_threads(job["threads"])
+    subject = Subject(job)
+    yield {"runtime": f"Python {sys.version.split()[0]}, torch {torch.__version__}"}
+    for line in sys.stdin:
+        yield subject.answer(json.loads(line)["do"])
+
+
+def main():
+    try:
+        for answer in answers():
+            print(json.dumps(answer), flush=True)
+    except RuntimeError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
 
 
 main()

@@ -5,6 +5,7 @@ It needs fairseq for two small things that PyTorch has: its layer norm (on a CPU
 
 import contextlib
 import importlib
+import io
 import sys
 import types
 from pathlib import Path
@@ -49,7 +50,7 @@ class PublishedModel(nn.Module):
     def __init__(self, config, clone):
         super().__init__()
         self.config = config
-        with contextlib.redirect_stdout(sys.stderr):  # its constructor prints
+        with contextlib.redirect_stdout(io.StringIO()):  # its constructor prints
             self.inner = self.build(config, clone)
 
     @staticmethod
@@ -73,9 +74,6 @@ class PublishedModel(nn.Module):
             clamp_len=config["windowPositionClamp"] or -1,
             cpos_clamp_len=config["chunkPositionClamp"] or -1,
         )
-
-    def load_state_dict(self, state):
-        return self.inner.load_state_dict(state)
 
     def empty_memory(self, batch):
         config = self.config

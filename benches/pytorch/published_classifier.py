@@ -51,8 +51,5 @@ class PublishedClassifier(nn.Module):
         )
         self.inner = import_classifier(clone)(settings)
 
-    def load_state_dict(self, state):
-        return self.inner.load_state_dict(state)
-
     def forward(self, ids, labels):
         return self.inner(ids, (ids != 0).float(), labels)["loss"].mean()

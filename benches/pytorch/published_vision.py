@@ -23,16 +23,20 @@ def published_vision_model(clone, arch, image_size, classes):
 
 def provide_what_is_absent():
     """For a Python without timm and torchvision: what the published modules take from them, enough to build and to evaluate."""
-    if importlib.util.find_spec("timm") is None:
+    if is_absent("timm"):
         layers = types.ModuleType("timm.models.layers")
         layers.DropPath = DropPath
         layers.trunc_normal_ = torch.nn.init.trunc_normal_
         layers.to_2tuple = lambda size: tuple(size) if isinstance(size, (tuple, list)) else (size, size)
         provide("timm", "timm.models")
         sys.modules[layers.__name__] = layers
-    if importlib.util.find_spec("torchvision") is None:
+    if is_absent("torchvision"):
         # Imported for a list of its models only.
         provide("torchvision", "torchvision.models")
+
+
+def is_absent(name):
+    return name not in sys.modules and importlib.util.find_spec(name) is None
 
 
 def provide(*names):

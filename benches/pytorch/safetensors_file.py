@@ -1,4 +1,4 @@
-"""Reading what the other side wrote, and how much memory this process holds."""
+"""Reading what the other side wrote."""
 
 import json
 import struct
@@ -20,10 +20,3 @@ def read_safetensors(path):
         flat = torch.frombuffer(raw, dtype=torch.float32, offset=begin, count=(end - begin) // 4)
         tensors[name] = flat.view(entry["shape"]).clone()
     return tensors
-
-
-def status_mib(field):
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) / 1024
-    raise SystemExit(f"safetensors_file.py: no {field} in /proc/self/status")

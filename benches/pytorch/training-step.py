@@ -7,12 +7,15 @@ import time
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).parent))
 from composed import ConsistentModel, ReferenceModel  # noqa: E402
+from measures import product_gflops, status_mib  # noqa: E402
 from published import PublishedModel  # noqa: E402
 from published_classifier import PublishedClassifier  # noqa: E402
-from safetensors_file import read_safetensors, status_mib  # noqa: E402
+from published_vision import published_vision_model  # noqa: E402
+from safetensors_file import read_safetensors  # noqa: E402
 
 
 def read_ids(path, batch):
@@ -58,13 +61,54 @@ class ClassifierTask:
         return self.model(rows[:, :-1].contiguous(), rows[:, -1])
 
 
+class VisionTask:
+    """Batches of images with their labels."""
+
+    def __init__(self, job):
+        config, self.B, self.steps = job["config"], job["batchSize"], job["steps"]
+        self.model = published_vision_model(job["clone"], job["arch"], config["imageHeight"], config["classes"])
+        shape = (-1, config["channels"], config["imageHeight"], config["imageWidth"])
+        raw = bytearray(Path(job["images"]).read_bytes())
+        self.images = torch.frombuffer(raw, dtype=torch.float32).view(shape)
+        self.labels = read_ids(job["data"], 1).flatten()
+
+    def loss(self, step):
+        some = slice(step % self.steps * self.B, (step % self.steps + 1) * self.B)
+        return F.cross_entropy(self.model(self.images[some]), self.labels[some])
+
+
+TASKS = {"language-model": LanguageModelTask, "sequence-classifier": ClassifierTask, "vil-ls": VisionTask}
+
+
+def load_weights(model, path):
+    """All parameters; buffers that the file does not have stay as they are."""
+    saved, parameters = read_safetensors(path), dict(model.named_parameters())
+    buffers = {name: value for name, value in model.state_dict().items() if name not in parameters}
+    model.load_state_dict({**buffers, **saved})
+
+
+def version():
+    return tuple(int(part) for part in torch.__version__.split(".")[:2])
+
+
+def clip(parameters, norm):
+    """Without a loop over the parameters, where this version can."""
+    way = {"foreach": True} if version() >= (2, 0) else {}
+    return torch.nn.utils.clip_grad_norm_(parameters, norm, **way)
+
+
+def make_optimizer(parameters, learningRate):
+    """The fastest AdamW of this version."""
+    way = {"fused": True} if version() >= (2, 4) else {"foreach": True}
+    return torch.optim.AdamW(parameters, lr=learningRate, **way)
+
+
 class Trainer:
     def __init__(self, job):
-        task = LanguageModelTask if job["config"]["kind"] == "language-model" else ClassifierTask
-        self.task = task(job)
-        self.task.model.load_state_dict(read_safetensors(job["weights"]))
+        self.task = TASKS[job["config"]["kind"]](job)
+        load_weights(getattr(self.task.model, "inner", self.task.model), job["weights"])
         self.parameters = list(self.task.model.parameters())
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=job["learningRate"], fused=True)
+        self.optimizer = make_optimizer(self.parameters, job["learningRate"])
         self.clipNorm = job["clipNorm"]
         self.done = 0
 
@@ -72,7 +116,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.task.loss(self.done)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clipNorm, foreach=True)
+        norm = clip(self.parameters, self.clipNorm)
         self.optimizer.step()
         self.done += 1
         return {"loss": loss.item(), "norm": norm.item()}
@@ -84,13 +128,6 @@ class Trainer:
         cpu = now.ru_utime - used.ru_utime + now.ru_stime - used.ru_stime
         faults = now.ru_minflt - used.ru_minflt
         return {**result, "ms": wall * 1e3, "cpuMs": cpu * 1e3, "pageFaults": faults}
-
-
-def product_gflops(n=1024):
-    a, b = torch.rand(n, n), torch.rand(n, n)
-    start = time.perf_counter()
-    a @ b
-    return 2 * n**3 / (time.perf_counter() - start) / 1e9
 
 
 def answer(trainer, start, command):

@@ -33,6 +33,8 @@ export interface LineChart {
   readonly xLabel: string;
   readonly yLabel: string;
   readonly xScale?: ScaleKind;
+  /** Default linear. A logarithmic axis leaves out what is not above zero. */
+  readonly yScale?: 'linear' | 'log2' | 'log10';
   readonly series: readonly Series[];
   readonly references?: readonly ReferenceLine[];
   /** Highest y worth seeing: lines above it leave the picture at the top. Default: the highest value. */
@@ -84,14 +86,20 @@ export function lineChart(chart: LineChart): string {
   if (!(width >= SMALLEST.width && height >= SMALLEST.height)) {
     throw new RangeError(`lineChart: smallest size is 320 x 240 pixels, got ${width} x ${height}`);
   }
-  const drawn = { ...chart, series: chart.series.map((series) => visible(series, chart.xScale ?? 'linear')) };
+  const least = leastOn(chart.yScale ?? 'linear');
+  const drawn = {
+    ...chart,
+    series: chart.series.map((series) => visible(series, chart)),
+    references: (chart.references ?? []).filter(({ y }) => y >= least),
+    yIncludes: (chart.yIncludes ?? []).filter((y) => y >= least),
+  };
   const headings = drawHeadings(drawn, width);
   const axes = layOut(drawn, width, height, headings.bottom);
   const parts = [
     element('rect', { class: 'tls-page', width, height, rx: 6 }),
     headings.markup,
     drawGrid(axes),
-    drawReferences(chart.references ?? [], axes),
+    drawReferences(drawn.references, axes),
     drawLabels(drawn.series, axes),
     ...drawn.series.map((series, index) => drawSeries(series, colourOf(series, index), axes)),
     drawAxes(chart, axes, height),
@@ -101,12 +109,16 @@ export function lineChart(chart: LineChart): string {
 }
 
 /** Values that no axis can hold are left out (x) or become gaps (y). */
-function visible(series: Series, scale: ScaleKind): Series {
-  const leastX = isLogarithmic(scale) ? SMALLEST_ON_LOG : -LARGEST_VALUE;
+function visible(series: Series, { xScale = 'linear', yScale = 'linear' }: LineChart): Series {
+  const [leastX, leastY] = [leastOn(xScale), leastOn(yScale)];
   const points = series.points
     .filter(({ x }) => x >= leastX && x <= LARGEST_VALUE)
-    .map(({ x, y }) => ({ x, y: Math.abs(y) <= LARGEST_VALUE ? y : Number.NaN }));
+    .map(({ x, y }) => ({ x, y: y >= leastY && y <= LARGEST_VALUE ? y : Number.NaN }));
   return { ...series, points };
+}
+
+function leastOn(scale: ScaleKind): number {
+  return isLogarithmic(scale) ? SMALLEST_ON_LOG : -LARGEST_VALUE;
 }
 
 function layOut(chart: LineChart, width: number, height: number, top: number): Axes {
@@ -114,7 +126,13 @@ function layOut(chart: LineChart, width: number, height: number, top: number): A
   const kind = chart.xScale ?? 'linear';
   const yRange = yRangeOf(chart, points);
   const bottom = height - 54;
-  const y = makeScale('linear', yRange, bottom, top, Math.max(4, Math.floor((bottom - top) / 44)));
+  const y = makeScale(
+    chart.yScale ?? 'linear',
+    yRange,
+    bottom,
+    top,
+    Math.max(4, Math.floor((bottom - top) / 44)),
+  );
   const left = EDGE + 22 + Math.max(...y.ticks.map((tick) => textWidth(tick.label, FONT)), 20);
   const labels = (chart.references ?? []).map((reference) => textWidth(reference.label, FONT));
   const right = width - Math.max(EDGE + 8, ...labels.map((label) => label + 8 + EDGE));
@@ -133,7 +151,12 @@ function xRangeOf(kind: ScaleKind, points: readonly Point[]): Range {
     // A run begins at nothing: show it, unless the picture is of a late part only.
     return range.low > 0 && range.low < 0.1 * range.high ? { low: 0, high: range.high } : range;
   }
-  const { low, high } = rangeOf(values.map(Math.log2), 0.02);
+  return logarithmicRange(values, 0.02);
+}
+
+/** The padding is a fraction of the powers in sight. */
+function logarithmicRange(values: readonly number[], padding: number): Range {
+  const { low, high } = rangeOf(values.map(Math.log2), padding);
   return { low: 2 ** low, high: 2 ** high };
 }
 
@@ -146,7 +169,8 @@ function yRangeOf(chart: LineChart, points: readonly Point[]): Range {
   const shown = values.filter((value) => value <= top);
   const capped = shown.length < values.length && Number.isFinite(top) ? [top] : [];
   const references = (chart.references ?? []).map((reference) => reference.y);
-  return rangeOf([...shown, ...capped, ...references, ...(chart.yIncludes ?? [])], 0.05);
+  const all = [...shown, ...capped, ...references, ...(chart.yIncludes ?? [])];
+  return isLogarithmic(chart.yScale ?? 'linear') ? logarithmicRange(all, 0.05) : rangeOf(all, 0.05);
 }
 
 function drawHeadings(chart: LineChart, width: number): { markup: string; bottom: number } {

@@ -150,9 +150,10 @@ describe('lineChart', () => {
       { maxLength: 4 },
     );
     const xScale = fc.constantFrom('linear', 'time', 'log2', 'log10');
+    const yScale = fc.constantFrom('linear', 'log2', 'log10');
     fc.assert(
       fc.property(
-        fc.record({ title: text, xLabel: text, yLabel: text, series, references, xScale }),
+        fc.record({ title: text, xLabel: text, yLabel: text, series, references, xScale, yScale }),
         (chart) => {
           const svg = lineChart({ ...chart, width: 600, height: 500 });
           checkXml(svg);
@@ -161,6 +162,21 @@ describe('lineChart', () => {
       ),
       { numRuns: 300 },
     );
+  });
+
+  it('draws what grows like a power as a straight line on two logarithmic axes', () => {
+    const points = [1, 10, 100, 1000].map((x) => ({ x, y: 3 * x ** 2 }));
+    const svg = lineChart({
+      ...small,
+      series: [{ name: 'square', points }],
+      xScale: 'log2',
+      yScale: 'log10',
+    });
+    const [, drawn = ''] = /points="([^"]*)"/.exec(svg) ?? [];
+    const places = drawn.split(' ').map((pair) => pair.split(',').map(Number));
+    const slopes = places.slice(1).map(([x, y], i) => (y! - places[i]![1]!) / (x! - places[i]![0]!));
+    expect(slopes).toHaveLength(3);
+    for (const slope of slopes) expect(slope).toBeCloseTo(slopes[0]!, 2);
   });
 
   it('keeps the labels of neighbouring references apart', () => {
