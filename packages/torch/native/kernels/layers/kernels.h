@@ -1,4 +1,4 @@
-// What the loops of linear layers and norms work on. Chosen by instruction set like those of attention.
+// What the loops of linear layers, norms and the optimiser work on. Chosen by instruction set like those of attention.
 //
 // Shape letters: M tokens, I inputs, O outputs of one map.
 #pragma once
@@ -94,12 +94,29 @@ struct GeluKernels {
   void (*backward)(T* input_gradient, const T* input, const T* result_gradient, int64_t count);
 };
 
+// What is the same for every element of an AdamW step: Loshchilov and Hutter 2019, algorithm 2, as torch.optim.AdamW orders it.
+template <class T>
+struct AdamWStep {
+  T gradient_scale;
+  T first_weight;     // 1 - beta1
+  T second_decay;     // beta2
+  T second_weight;    // 1 - beta2
+  T kept;             // 1 - lr * weight_decay
+  T size;             // lr / (1 - beta1^t)
+  T root_correction;  // 1 / sqrt(1 - beta2^t)
+  T epsilon;
+};
+
+template <class T>
+using AdamWKernel = void (*)(T* parameter, const T* gradient, T* first, T* second, int64_t count, const AdamWStep<T>& step);
+
 template <class T>
 struct LayerKernels {
   LinearKernels<T> linear;
   FeedForwardKernels<T> feed_forward;
   NormKernels<T> norm;
   GeluKernels<T> gelu;
+  AdamWKernel<T> adamw;
 };
 
 }  // namespace tls

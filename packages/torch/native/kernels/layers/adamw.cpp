@@ -7,98 +7,27 @@
 #include <c10/core/GradMode.h>
 #include <torch/library.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
-
-// The file must run on every machine of its architecture, so the loader picks the widest version that the processor has.
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define TLS_WIDEST_VECTORS __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define TLS_WIDEST_VECTORS
-#endif
+#include "../attention/work.h"
 
 namespace tls {
 namespace {
-
-// What is the same for every element. See Loshchilov and Hutter 2019, algorithm 2, as torch.optim.AdamW orders it.
-template <typename T>
-struct Step {
-  T gradient_scale;
-  T first_weight;     // 1 - beta1
-  T second_decay;     // beta2
-  T second_weight;    // 1 - beta2
-  T kept;             // 1 - lr * weight_decay
-  T size;             // lr / (1 - beta1^t)
-  T root_correction;  // 1 / sqrt(1 - beta2^t)
-  T epsilon;
-};
-
-// Elements per inner loop; their square roots stay in the fastest cache.
-constexpr int64_t kBlock = 64;
-
-// Compilers do not vectorise sqrt, because it may set errno; these instructions are part of every x86-64.
-#if defined(__SSE2__)
-inline void square_roots(float* values) {
-  for (int64_t i = 0; i < kBlock; i += 4) _mm_storeu_ps(values + i, _mm_sqrt_ps(_mm_loadu_ps(values + i)));
-}
-inline void square_roots(double* values) {
-  for (int64_t i = 0; i < kBlock; i += 2) _mm_storeu_pd(values + i, _mm_sqrt_pd(_mm_loadu_pd(values + i)));
-}
-#else
-template <typename T>
-void square_roots(T* values) {
-  for (int64_t i = 0; i < kBlock; ++i) values[i] = std::sqrt(values[i]);
-}
-#endif
-
-template <typename T>
-__attribute__((always_inline)) inline void update_blocks(T* parameter, const T* gradient, T* first, T* second,
-                                                         int64_t count, const Step<T> step) {
-  T root[kBlock] = {};
-  for (int64_t start = 0; start < count; start += kBlock) {
-    const int64_t end = std::min(start + kBlock, count);
-    for (int64_t i = start; i < end; ++i) {
-      const T scaled = gradient[i] * step.gradient_scale;
-      first[i] += step.first_weight * (scaled - first[i]);
-      root[i - start] = second[i] * step.second_decay + step.second_weight * scaled * scaled;
-    }
-    for (int64_t i = start; i < end; ++i) second[i] = root[i - start];
-    square_roots(root);
-    for (int64_t i = start; i < end; ++i) {
-      const T denominator = root[i - start] * step.root_correction + step.epsilon;
-      parameter[i] = parameter[i] * step.kept - step.size * first[i] / denominator;
-    }
-  }
-}
-
-// Not templates: compilers make no clones of templates.
-TLS_WIDEST_VECTORS void update(float* parameter, const float* gradient, float* first, float* second, int64_t count,
-                               const Step<float>& step) {
-  update_blocks(parameter, gradient, first, second, count, step);
-}
-TLS_WIDEST_VECTORS void update(double* parameter, const double* gradient, double* first, double* second, int64_t count,
-                               const Step<double>& step) {
-  update_blocks(parameter, gradient, first, second, count, step);
-}
 
 // Elements per task, so that small tensors are not spread over threads.
 constexpr int64_t kGrain = 1 << 15;
 
 template <typename T>
 void update_tensor(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& first,
-                   const at::Tensor& second, const Step<T>& step) {
+                   const at::Tensor& second, const AdamWStep<T>& step) {
   const at::Tensor rows = gradient.resolve_neg().contiguous();
   T* p = parameter.data_ptr<T>();
   const T* g = rows.data_ptr<T>();
   T* m = first.data_ptr<T>();
   T* v = second.data_ptr<T>();
   at::parallel_for(0, parameter.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    update(p + begin, g + begin, m + begin, v + begin, end - begin, step);
+    layer_kernels<T>().adamw(p + begin, g + begin, m + begin, v + begin, end - begin, step);
   });
 }
 
@@ -164,9 +93,9 @@ void adamw_(at::TensorList parameters, at::TensorList gradients, at::TensorList 
   const double count = static_cast<double>(step);
   const double size = lr / (1 - std::pow(beta1, count));
   const double root_correction = 1 / std::sqrt(1 - std::pow(beta2, count));
-  const Step<double> in_double{gradient_scale,        1 - beta1, beta2,           1 - beta2,
+  const AdamWStep<double> in_double{gradient_scale,        1 - beta1, beta2,           1 - beta2,
                                1 - lr * weight_decay, size,      root_correction, epsilon};
-  const Step<float> in_float{float(gradient_scale), float(1 - beta1), float(beta2),           float(1 - beta2),
+  const AdamWStep<float> in_float{float(gradient_scale), float(1 - beta1), float(beta2),           float(1 - beta2),
                              float(in_double.kept), float(size),      float(root_correction), float(epsilon)};
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (parameters[i].scalar_type() == at::kFloat)
