@@ -7,6 +7,7 @@
 // happen when they are waited for), and, by running the threads in another order, missing barriers.
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -30,6 +31,7 @@
 #define __host__
 #define __launch_bounds__(...)
 #define __forceinline__ inline
+#define __grid_constant__
 #define __restrict__ __restrict
 
 struct dim3 {
@@ -114,6 +116,8 @@ struct Copy {
 
 struct Thread {
   ucontext_t context;
+  jmp_buf place;
+  bool begun = false;
   std::unique_ptr<char[]> stack{new char[kStackBytes]};
   int index = 0;
   bool ended = false;
@@ -121,7 +125,7 @@ struct Thread {
   Meeting meeting = Meeting::none;
   uint64_t block_meetings = 0, warp_meetings = 0;
   // What it shows the other lanes, of this meeting and of the one before.
-  uint32_t shown[2][8];
+  uint32_t shown[2][12];
   std::vector<std::vector<Copy>> groups;
   std::vector<Copy> copies;
   void* sanitizer_stack = nullptr;
@@ -131,6 +135,7 @@ struct Block {
   std::vector<std::unique_ptr<Thread>> threads;
   std::unique_ptr<unsigned char[]> shared;
   ucontext_t scheduler;
+  jmp_buf scheduler_place;
   void* sanitizer_stack = nullptr;
   const void* scheduler_stack = nullptr;
   size_t scheduler_stack_bytes = 0;
@@ -138,24 +143,24 @@ struct Block {
   const std::function<void()>* kernel = nullptr;
   dim3 index, grid;
   int thread_count = 0;
-  uint64_t steps = 0;
 };
 
 inline Block block;
 inline uint64_t order_seed = 0;  // 0: threads run in their order
 
+// swapcontext asks the system for each switch. Jumps do not, but the sanitizer of addresses does not follow them.
+#if defined(__SANITIZE_ADDRESS__)
 inline void to_scheduler(bool ends) {
   Thread* self = block.running;
-#if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(ends ? nullptr : &self->sanitizer_stack, block.scheduler_stack, block.scheduler_stack_bytes);
-#else
-  (void)ends;
-#endif
   swapcontext(&self->context, &block.scheduler);
-#if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(self->sanitizer_stack, nullptr, nullptr);
-#endif
 }
+#else
+inline void to_scheduler(bool) {
+  if (_setjmp(block.running->place) == 0) _longjmp(block.scheduler_place, 1);
+}
+#endif
 
 inline void thread_main() {
 #if defined(__SANITIZE_ADDRESS__)
@@ -169,17 +174,22 @@ inline void thread_main() {
   to_scheduler(true);
 }
 
-inline void run(Thread& thread) {
+#if defined(__SANITIZE_ADDRESS__)
+__attribute__((noinline)) inline void run(Thread& thread) {
   block.running = &thread;
-#if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(&block.sanitizer_stack, thread.stack.get(), kStackBytes);
-#endif
   swapcontext(&block.scheduler, &thread.context);
-#if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(block.sanitizer_stack, nullptr, nullptr);
-#endif
-  ++block.steps;
 }
+#else
+__attribute__((noinline)) inline void run(Thread& thread) {
+  block.running = &thread;
+  if (_setjmp(block.scheduler_place) != 0) return;
+  if (thread.begun) _longjmp(thread.place, 1);
+  thread.begun = true;
+  setcontext(&thread.context);
+}
+#endif
 
 // Waits until all threads from `first` to `end` came here as often as this one did.
 inline void meet(Meeting meeting, int first, int end, uint64_t Thread::* count) {
@@ -227,7 +237,7 @@ inline void launch(const std::function<void()>& kernel, dim3 grid, int threads, 
         for (int i = 0; i < threads; ++i) {
           Thread& thread = *block.threads[static_cast<size_t>(i)];
           thread.index = i;
-          thread.ended = false;
+          thread.ended = thread.begun = false;
           thread.meeting = Meeting::none;
           thread.block_meetings = thread.warp_meetings = 0;
           thread.groups.clear();
@@ -293,11 +303,6 @@ inline float shuffle_xor(float x, int mask) {
   return float_of(exchanged(Meeting::shuffle, &x, 1)(lane ^ mask, 0));
 }
 
-template <class T>
-float half_of(uint32_t word, int half) {
-  return value_of(T{static_cast<uint16_t>(word >> (16 * half))});
-}
-
 // c of this lane += the sum of a(row, k) b(k, column), as the manual lays them out.
 template <class A, class B>
 void add_products(float (&c)[4], int depth, A a, B b) {
@@ -305,34 +310,36 @@ void add_products(float (&c)[4], int depth, A a, B b) {
   for (int i = 0; i < 4; ++i) {
     const int row = lane / 4 + (i >= 2 ? 8 : 0), column = lane % 4 * 2 + i % 2;
     double sum = c[i];
-    for (int k = 0; k < depth; ++k) sum += static_cast<double>(a(row, k)) * b(k, column);
+    for (int k = 0; k < depth; ++k) sum += static_cast<double>(a(row, k)) * static_cast<double>(b(k, column));
     c[i] = static_cast<float>(sum);
   }
 }
 
-inline void join_operands(uint32_t (&words)[6], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  std::memcpy(words, a, sizeof a);
-  std::memcpy(words + 4, b, sizeof b);
-}
-
+// Of this lane's words of a and of b: their numbers, two each.
 template <class T>
 void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  uint32_t words[6];
-  join_operands(words, a, b);
-  const auto word = exchanged(Meeting::mma16, words, 6);
+  float numbers[12];
+  for (int i = 0; i < 12; ++i) {
+    const uint32_t word = i < 8 ? a[i / 2] : b[i / 2 - 4];
+    numbers[i] = value_of(T{static_cast<uint16_t>(word >> (16 * (i % 2)))});
+  }
+  const auto shown = exchanged(Meeting::mma16, numbers, 12);
   add_products(
       c, 16,
-      [&](int row, int k) { return half_of<T>(word(row % 8 * 4 + k % 8 / 2, (row >= 8 ? 1 : 0) + (k >= 8 ? 2 : 0)), k % 2); },
-      [&](int k, int column) { return half_of<T>(word(column * 4 + k % 8 / 2, 4 + (k >= 8 ? 1 : 0)), k % 2); });
+      [&](int row, int k) {
+        return float_of(shown(row % 8 * 4 + k % 8 / 2, (row >= 8 ? 2 : 0) + (k >= 8 ? 4 : 0) + k % 2));
+      },
+      [&](int k, int column) { return float_of(shown(column * 4 + k % 8 / 2, 8 + (k >= 8 ? 2 : 0) + k % 2)); });
 }
 
 inline void mma_m16n8k8(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   uint32_t words[6];
-  join_operands(words, a, b);
-  const auto word = exchanged(Meeting::mma8, words, 6);
+  std::memcpy(words, a, sizeof a);
+  std::memcpy(words + 4, b, sizeof b);
+  const auto shown = exchanged(Meeting::mma8, words, 6);
   add_products(
-      c, 8, [&](int row, int k) { return tf32_of(word(row % 8 * 4 + k % 4, (row >= 8 ? 1 : 0) + (k >= 4 ? 2 : 0))); },
-      [&](int k, int column) { return tf32_of(word(column * 4 + k % 4, 4 + (k >= 4 ? 1 : 0))); });
+      c, 8, [&](int row, int k) { return tf32_of(shown(row % 8 * 4 + k % 4, (row >= 8 ? 1 : 0) + (k >= 4 ? 2 : 0))); },
+      [&](int k, int column) { return tf32_of(shown(column * 4 + k % 4, 4 + (k >= 4 ? 1 : 0))); });
 }
 
 inline void ldmatrix(uint32_t (&to)[4], const void* row, bool across) {

@@ -80,7 +80,8 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
 
   /** See `SequenceAttention`. With neither window nor compressed keys a class token is needed. */
   forward(x: Tensor, mask: Tensor | null, classToken: Tensor | null = null): Tensor {
-    return this.observer === null && fusedFor(x)
+    const { modelDim, heads } = this.config;
+    return this.observer === null && fusedFor(x, modelDim / heads)
       ? this.fused(x, mask, classToken)
       : this.composed(x, mask, classToken);
   }

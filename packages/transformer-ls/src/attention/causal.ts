@@ -134,7 +134,7 @@ export class CausalAttention extends CausalAttentionParameters {
       chunkValues: chunks.visible.values,
     };
     const query = this.proj_query.forward(x);
-    const attended = fusedFor(query)
+    const attended = fusedFor(query, query.size(2) / this.config.heads)
       ? this.fused(query, seen, positions, place)
       : this.composed(query, seen, positions, place);
     const next = {

@@ -6,7 +6,7 @@
  * Shape letters: B batch, L tokens, N heads, H head size, D = N*H, R slots, C shared keys, S queries of a segment, Y keys that a segment
  * sees.
  */
-import { isAutocastEnabled, operator, randint, scope, type Tensor } from '@transformer-ls/torch';
+import { operator, randint, scope, type Tensor } from '@transformer-ls/torch';
 
 let wanted = process.env.TRANSFORMER_LS_ATTENTION !== 'composed';
 
@@ -15,10 +15,15 @@ export function setFusedAttention(on: boolean): void {
   wanted = on;
 }
 
-/** Whether the fused operators are to be used, and exist for the device and type of `like` and of what is computed of it. */
-export function fusedFor(like: Tensor): boolean {
-  const exists = like.device === 'cpu' && (like.dtype === 'float32' || like.dtype === 'float64');
-  return wanted && exists && !isAutocastEnabled('cpu');
+const available = operator<(like: Tensor, headSize: number) => boolean>('tls::attention_available');
+
+/**
+ * Whether the fused operators are to be used, and exist for the device and type of `like` and of what is computed of it: on the CPU
+ * float32 and float64 outside autocast, on CUDA, where the bridge was built with its kernels, float32, bfloat16 and float16,
+ * also under autocast.
+ */
+export function fusedFor(like: Tensor, headSize: number): boolean {
+  return wanted && available(like, headSize);
 }
 
 /** (B, L, N*X) → (B, L, N, X), a view. */

@@ -124,10 +124,10 @@ export abstract class GridAttention extends Module {
    * @throws ArgumentError where the grid is none of this mode
    */
   protected attend(tokens: PreparedTokens, input: Tensor, grid: Grid): Tensor {
-    const { windowSize: W } = this.config;
+    const { windowSize: W, modelDim, heads } = this.config;
     this.checkGrid(grid, input);
     const tiling = W === 0 ? null : gridTiling(grid, W);
-    return this.observer === null && fusedFor(tokens.query)
+    return this.observer === null && fusedFor(tokens.query, modelDim / heads)
       ? this.fused(tokens, input, grid, tiling)
       : this.composed(tokens, input, grid, tiling);
   }

@@ -129,7 +129,7 @@ export class FullSpatialAttention extends Module implements SpatialAttention {
     const { modelDim, heads: N, scoreScale, attentionDropout } = this.config;
     const scale = scoreScale ?? 1 / Math.sqrt(modelDim / N);
     const [query, key, value] = threeProjections(x, this.qkv);
-    if (this.observer === null && fusedFor(x)) return this.fused(query, key, value, scale);
+    if (this.observer === null && fusedFor(x, modelDim / N)) return this.fused(query, key, value, scale);
     const weights = scope(() => {
       const scores = splitRows(query.mul(scale), N).matmul(splitRows(key, N).transpose(-1, -2));
       return softmaxOver(this.biases === null ? scores : scores.add(this.bias(this.biases, scores)), -1);
