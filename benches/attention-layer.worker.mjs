@@ -1,57 +1,18 @@
 /** Our side of benches/attention-layer.mjs: answers one JSON line to each JSON line on standard input. */
 import { createInterface } from 'node:readline';
 import * as torch from '../packages/torch/dist/index.js';
-import { BidirectionalAttention } from '../packages/transformer-ls/dist/attention/bidirectional.js';
-import { ReferenceCausalAttention } from '../packages/transformer-ls/dist/attention/causal-reference.js';
 import { setFusedAttention } from '../packages/transformer-ls/dist/attention/fused.js';
-import { LongShortSpatialAttention } from '../packages/transformer-ls/dist/attention/spatial.js';
+import { makeLayer } from './attention-layer.layers.mjs';
 import { productGflops, readTensors, saveTensors, statusMib } from './worker.parts.mjs';
 
 const { randn, scope } = torch;
-
-/** A layer, the tensors that it takes beside its input, and how it is called. */
-const KINDS = {
-  bidirectional: ({ modelDim, heads, windowSize, projectionRank }) => {
-    const settings = { modelDim, heads, windowSize, projectionRank, convolutionSize: null };
-    const layer = new BidirectionalAttention({ ...settings, attentionDropout: 0, mode: 'reference' });
-    return { layer, others: {}, run: (x) => layer.forward(x, null, null) };
-  },
-  causal: ({ modelDim, heads, windowSize, chunkSize, projectionRank, tokens, batch }) => {
-    const settings = { modelDim, heads, windowSize, chunkSize, projectionRank, projectionBiases: false };
-    const layer = new ReferenceCausalAttention(settings);
-    const others = {
-      cache: randn([batch, tokens, modelDim]),
-      chunkPositions: randn([1, ((2 * tokens) / chunkSize) * projectionRank, modelDim]),
-      windowPositions: randn([1, windowSize, modelDim]),
-    };
-    const run = (x, { cache, chunkPositions, windowPositions }) =>
-      layer.forward(x, cache, chunkPositions, windowPositions, 'causal');
-    return { layer, others, run };
-  },
-  grid: ({ modelDim, heads, windowSize, projectionRank, side }) => {
-    const layer = new LongShortSpatialAttention({
-      modelDim,
-      heads,
-      windowSize,
-      projectionRank,
-      globalTokens: 1,
-      relativeBias: true,
-      scoreScale: null,
-      attentionDropout: 0,
-      dropout: 0,
-      queryKeyValueBiases: true,
-      mode: 'reference',
-    });
-    return { layer, others: {}, run: (x) => layer.forward(x, { rows: side, columns: side }) };
-  },
-};
 
 /** Weights and inputs of the first worker are everybody's. */
 function prepare(job) {
   setFusedAttention(job.fused);
   torch.setNumThreads(job.threads);
   torch.manualSeed(0);
-  const { layer, others, run } = KINDS[job.case.kind](job.case);
+  const { layer, others, run } = makeLayer(job.case);
   const { batch, tokens, modelDim } = job.case;
   if (job.kind === 'make-weights') {
     saveTensors(layer.stateDict(), job.weights);

@@ -105,8 +105,11 @@ async function compile({ libtorch, source, folder, jobs, log, hold }) {
   writeFileSync(underWay, '');
   writeFileSync(logPath, '');
   const nvcc = findNvcc(libtorch);
-  const kernels = libtorch.cuda === null ? '' : nvcc.found ? ' with CUDA kernels' : ` without CUDA kernels: ${nvcc.reason}`;
-  log(`compiling the bridge for libtorch ${libtorch.version} (${libtorch.origin})${kernels}; log: ${logPath}`);
+  const kernels =
+    libtorch.cuda === null ? '' : nvcc.found ? ' with CUDA kernels' : ` without CUDA kernels: ${nvcc.reason}`;
+  log(
+    `compiling the bridge for libtorch ${libtorch.version} (${libtorch.origin})${kernels}; log: ${logPath}`,
+  );
   try {
     await runLogged('cmake', configureArguments(libtorch, source, cmakeFolder), logPath, hold);
     await runLogged('cmake', ['--build', cmakeFolder, '--parallel', String(jobs)], logPath, hold);

@@ -70,7 +70,17 @@ function checkCuda(compiler, folder, flags, cases) {
   const objects = cudaSources.map((name) => {
     const object = join(folder, `cuda-${name}.o`);
     const source = join(native, 'kernels', 'attention', 'cuda', `${name}.cu`);
-    run(compiler, [...flags, '-DTLS_CUDA_EMULATION', '-Wno-unknown-pragmas', '-x', 'c++', '-c', source, '-o', object]);
+    run(compiler, [
+      ...flags,
+      '-DTLS_CUDA_EMULATION',
+      '-Wno-unknown-pragmas',
+      '-x',
+      'c++',
+      '-c',
+      source,
+      '-o',
+      object,
+    ]);
     return object;
   });
   const program = join(folder, 'cuda');

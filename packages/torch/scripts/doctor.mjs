@@ -9,7 +9,14 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildKey, chooseAddon, isBuilt } from './addon.mjs';
 import { explainNoLibtorch, findLibtorch, multiarch, packageRoot } from './libtorch.mjs';
-import { describeMachine, findBlas, findBuildProgram, findCmake, findCompiler, findNvcc } from './machine.mjs';
+import {
+  describeMachine,
+  findBlas,
+  findBuildProgram,
+  findCmake,
+  findCompiler,
+  findNvcc,
+} from './machine.mjs';
 
 /** @import { Finding } from './doctor.d.mts' */
 /** @import { Libtorch, LibtorchSearch, MachineDescription } from './toolchain.d.mts' */
@@ -199,7 +206,11 @@ function diagnoseCudaKernels(libtorch, { gpus }, env) {
   const { found, path, version, reason } = findNvcc(libtorch, env);
   if (found) return [ok('CUDA kernels', `compiled by nvcc ${version} (${path})`)];
   const left = `left out: ${reason}; attention on CUDA is composed of plain operators`;
-  return [gpus.length === 0 ? ok('CUDA kernels', left) : warn('CUDA kernels', left, 'TLS_NVCC=/path/to/nvcc npm run setup')];
+  return [
+    gpus.length === 0
+      ? ok('CUDA kernels', left)
+      : warn('CUDA kernels', left, 'TLS_NVCC=/path/to/nvcc npm run setup'),
+  ];
 }
 
 function diagnoseDisk() {

@@ -82,7 +82,14 @@ export function findBuildProgram() {
  */
 export function findNvcc({ cuda }, env = process.env) {
   /** @param {string} reason @returns {CudaCompiler} */
-  const none = (reason) => ({ found: false, path: null, version: null, reason, runtime: null, includeDir: null });
+  const none = (reason) => ({
+    found: false,
+    path: null,
+    version: null,
+    reason,
+    runtime: null,
+    includeDir: null,
+  });
   if (cuda === null) return none('this libtorch has no CUDA');
   const name = env.TLS_NVCC || env.CUDACXX || 'nvcc';
   const version = /release ([0-9]+\.[0-9]+)/.exec(ask(name, ['--version']) ?? '')?.[1];

@@ -222,7 +222,9 @@ export function causalMaskFor(
   cachedChunks: number,
   rank: number,
 ): ChunkMask {
-  return fusedFor(like, headSize) ? 'causal' : causalMaskTensor(segmentChunks, cachedChunks, rank, like.device);
+  return fusedFor(like, headSize)
+    ? 'causal'
+    : causalMaskTensor(segmentChunks, cachedChunks, rank, like.device);
 }
 
 function causalMaskTensor(segmentChunks: number, cachedChunks: number, rank: number, device: string): Tensor {
