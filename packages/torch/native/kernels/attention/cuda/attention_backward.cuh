@@ -383,7 +383,7 @@ struct PositionProblem {
 template <class T>
 __host__ __device__ StorageRows position_gradient_rows() {
   StorageRows rows;
-  rows.queries = rows.placed_queries = rows.gradients = rows.strips = rows.weights = kRows;
+  rows.queries = rows.placed_queries = rows.gradients = rows.strips = kRows;
   rows.keys = rows.values = kBandTile<T>;
   rows.positions = kColumnTile<T>;
   return rows;
@@ -472,6 +472,7 @@ struct PositionBlock : AttentionBlock<T, kComponents, true> {
   }
 
   __device__ void add(Scores& scores, Results& results) {
+    sync_block();  // all have read their strips
     each_result(scores, [&](int, int row, int place, float x) { *storage.weights.at(first_row + row, place) = to_type<T>(x); });
     sync_block();
     if (first_row < kColumns) add_columns_by_columns(results, storage.weights, first_row, storage.placed_queries, lane.component, kRows);

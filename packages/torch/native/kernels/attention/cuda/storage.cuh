@@ -25,14 +25,14 @@ __host__ __device__ inline int tile_width(int head_size) {
 // Rows of each tile that a kernel needs.
 struct StorageRows {
   int queries = 0, placed_queries = 0, gradients = 0, keys = 0, values = 0, positions = 0;
-  int strips = 0;   // of a float32 number for each place of a band
-  int weights = 0;  // of a number for each column of a tile
+  int strips = 0;  // of a float32 number for each place of a band
 };
 
 template <class T>
 struct Storage {
-  Tile<T> queries, placed_queries, gradients, keys, values, positions, weights;
+  Tile<T> queries, placed_queries, gradients, keys, values, positions;
   Tile<float> strips;
+  Tile<T> weights;  // a number for each column of a tile, in the memory of the strips
   QueryPlace* query_places;
   KeyPlace* key_places;
   float *largest, *factors, *deltas;  // of each query
@@ -47,8 +47,8 @@ struct Storage {
     values = {take<T>(rows.values * stride), stride};
     positions = {take<T>(rows.positions * stride), stride};
     constexpr int kWeightStride = kColumnTile<T> + kRowPadding, kStripStride = kBandTile<T> + 4;
-    weights = {take<T>(rows.weights * kWeightStride), kWeightStride};
     strips = {take<float>(rows.strips * kStripStride), kStripStride};
+    weights = {reinterpret_cast<T*>(strips.data), kWeightStride};
     query_places = take<QueryPlace>(kRows);
     key_places = take<KeyPlace>(kBandTile<T>);
     largest = take<float>(kRows);
