@@ -157,7 +157,7 @@ inline void to_scheduler(bool ends) {
   __sanitizer_finish_switch_fiber(self->sanitizer_stack, nullptr, nullptr);
 }
 #else
-inline void to_scheduler(bool) {
+__attribute__((noinline)) inline void to_scheduler(bool) {
   if (_setjmp(block.running->place) == 0) _longjmp(block.scheduler_place, 1);
 }
 #endif

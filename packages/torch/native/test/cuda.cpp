@@ -212,7 +212,7 @@ struct PoolCase {
 };
 
 PoolCase pool_case(int64_t longest) {
-  PoolCase c{pick({1, 2}), pick({1, 3}), pick({5, 8, 20, 64}), std::min(longest, pick({1, 3, 64, 130})), pick({1, 4, 33, 70}), pick({0, 1}) == 1,
+  PoolCase c{pick({1, 2}), pick({1, 3}), pick({5, 8, 20, 64, 72}), std::min(longest, pick({1, 3, 64, 130})), pick({1, 4, 33, 70}), pick({0, 1}) == 1,
              {}, {}, {}, {}, {}, {}};
   c.logits = random_numbers(c.B * c.L * c.N * c.R);
   c.key = random_numbers(c.B * c.L * c.N * c.H);

@@ -28,7 +28,7 @@ CausalCase causal_case(int64_t longest) {
   s = {};
   s.batch = pick({1, 2});
   s.heads = pick({1, 2});
-  s.head_size = pick({1, 5, 16, 20, 64});
+  s.head_size = pick({1, 5, 8, 16, 20, 32, 64, 72});
   s.queries = std::min(longest, pick({1, 2, 9, 64, 65, 130, 600}));
   s.before = std::min(longest, pick({0, 1, 5, 40, 300}));
   s.window = std::min(s.before + s.queries, pick({1, 2, 5, 16, 17, 40, 300}));

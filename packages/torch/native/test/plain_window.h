@@ -22,7 +22,7 @@ WindowCase window_case(int64_t longest) {
   WindowShape& s = c.shape;
   s.batch = pick({1, 2});
   s.heads = pick({1, 3});
-  s.head_size = pick({1, 5, 16, 20, 64});
+  s.head_size = pick({1, 5, 8, 16, 20, 32, 64, 72});
   s.rows = grid ? pick({1, 4, 9}) : 1;
   s.columns = grid ? pick({1, 5, 8}) : std::min(longest, pick({1, 7, 40, 600}));
   s.window_rows = grid ? pick({1, 2, 7}) : 1;

@@ -384,7 +384,7 @@ template <class T>
 __host__ __device__ StorageRows position_gradient_rows() {
   StorageRows rows;
   rows.queries = rows.placed_queries = rows.gradients = rows.strips = kRows;
-  rows.keys = rows.values = kBandTile<T>;
+  rows.keys = rows.key_places = kBandTile<T>;  // values lie where the keys lay
   rows.positions = kColumnTile<T>;
   return rows;
 }
@@ -424,12 +424,20 @@ struct PositionBlock : AttentionBlock<T, kComponents, true> {
 
   __device__ int column_of(const QueryPlace& query, int place) const { return first_place + place - query.origin; }
 
-  // Adds left . right of each row and its keys, by way of its strip.
-  __device__ void add_along_band(Scores& scores, Tile<T> left, Tile<T> right, int first_column, int columns) {
+  __device__ void load_band(const HeadRows& from) {
+    sync_block();
+    this->begin_to_load_keys_rows(storage.keys, kBand, from);
+    commit_copies();
+    wait_for_copies<0>();
+    sync_block();
+  }
+
+  // Adds left . band of each row and its keys, or values, by way of its strip.
+  __device__ void add_along_band(Scores& scores, Tile<T> left, int first_column, int columns) {
     const int first = column_of(storage.query_places[first_row], 0) - first_column;
     const int end = column_of(storage.query_places[first_row + kWarpRows - 1], kColumns) - first_column;
     sync_warp();
-    this->fill_strip(first_row, left, right, most(0, first), least(columns, end));
+    this->fill_strip(first_row, left, storage.keys, most(0, first), least(columns, end));
     sync_warp();
     each_result(scores, [&](int half, int row, int place, float& x) {
       const int at = column_of(own[half], place) - first_column;
@@ -449,14 +457,10 @@ struct PositionBlock : AttentionBlock<T, kComponents, true> {
       const int columns = least(kBand, end - column);
       sync_block();
       this->place_keys(kBand, kind, Area{0, column, 1, columns}, 0);
-      sync_block();
-      this->begin_to_load_keys_rows(storage.keys, kBand, p.key[kind]);
-      this->begin_to_load_keys_rows(storage.values, kBand, p.value[kind]);
-      commit_copies();
-      wait_for_copies<0>();
-      sync_block();
-      add_along_band(scores, storage.queries, storage.keys, column, columns);
-      add_along_band(gradients, storage.gradients, storage.values, column, columns);
+      load_band(p.key[kind]);
+      add_along_band(scores, storage.queries, column, columns);
+      load_band(p.value[kind]);
+      add_along_band(gradients, storage.gradients, column, columns);
     }
     each_result(scores, gradients, [&](int half, int row, int place, float& x, float g) {
       const int of_row = first_row + row, column = column_of(own[half], place);

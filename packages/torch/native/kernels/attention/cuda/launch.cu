@@ -30,6 +30,10 @@ void check_launch(cudaError_t error) {
 }
 #endif
 
+int64_t shared_bytes_of(Type type, int head_size) {
+  return by_type(type, [&](auto constant) { return most_shared_bytes<constant.value>(head_size); });
+}
+
 int64_t workspace_of(const Problem& problem) {
   return by_type(problem.type, [&](auto type) { return workspace_numbers<type.value>(problem); });
 }

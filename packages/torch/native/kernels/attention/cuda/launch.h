@@ -13,6 +13,8 @@ void backward(const Problem& problem, Stream stream);
 template <Type kType>
 int64_t workspace_numbers(const Problem& problem);
 template <Type kType>
+int64_t most_shared_bytes(int head_size);
+template <Type kType>
 void pool_forward(const PoolProblem& problem, Stream stream);
 template <Type kType>
 void pool_backward(const PoolProblem& problem, Stream stream);

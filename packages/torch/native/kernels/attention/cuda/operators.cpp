@@ -1,4 +1,5 @@
-// The operators of attention on CUDA: float32, bfloat16 and float16, with sums and softmaxes in float32; heads of at most 256 bytes.
+// The operators of attention on CUDA: float32, bfloat16 and float16, with sums and softmaxes in float32; heads whose tiles have room in
+// the shared memory of the device (of an H100 192 numbers of 16 bits, 128 of 32).
 // Under autocast all arguments are cast to its type first.
 //
 // Shape letters: B batch, L queries, N heads, H head size, C shared keys or slots, R slots of a projection.
@@ -28,16 +29,29 @@ using gpu::Type;
 
 // The first whose tensor cores the kernels are written for.
 constexpr int kLowestCapability = 8;
+// No device has room for more; sizes are no risk below.
+constexpr int64_t kMostHeadSize = 1024;
 
 bool has_type(at::ScalarType type) { return type == at::kFloat || type == at::kBFloat16 || type == at::kHalf; }
 
-Type type_of(const Tensor& tensor) {
-  TORCH_CHECK(has_type(tensor.scalar_type()), "attention on CUDA: expected float32, bfloat16 or float16, received ",
-              tensor.scalar_type());
-  const int64_t H = tensor.size(-1);
-  TORCH_CHECK(H * tensor.element_size() <= gpu::kMostRowBytes, "attention on CUDA: expected heads of at most ", gpu::kMostRowBytes,
-              " bytes, received ", H, " numbers of ", tensor.element_size());
-  return tensor.scalar_type() == at::kFloat ? Type::float32 : tensor.scalar_type() == at::kBFloat16 ? Type::bfloat16 : Type::float16;
+Type type_of(at::ScalarType type) {
+  return type == at::kFloat ? Type::float32 : type == at::kBFloat16 ? Type::bfloat16 : Type::float16;
+}
+
+bool has_room(at::ScalarType type, int64_t head_size, int64_t device) {
+  if (head_size > kMostHeadSize) return false;
+  int bytes = 0;
+  C10_CUDA_CHECK(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, static_cast<int>(device)));
+  return gpu::shared_bytes_of(type_of(type), static_cast<int>(head_size)) <= bytes;
+}
+
+Type checked_type(const Tensor& tensor) {
+  const auto type = tensor.scalar_type();
+  TORCH_CHECK(has_type(type), "attention on CUDA: expected float32, bfloat16 or float16, received ", type);
+  TORCH_CHECK(has_room(type, tensor.size(-1), tensor.device().index()),
+              "attention on CUDA: expected heads whose tiles have room in the device's shared memory, received heads of ",
+              tensor.size(-1), " ", type);
+  return type_of(type);
 }
 
 // (B, L, N, H)
@@ -80,7 +94,7 @@ WindowInputs readable(const Tensor& query, const Tensor& key, const Tensor& valu
 
 Problem problem_of(const WindowInputs& in, const WindowShape& shape, double scale, Dropout dropout) {
   Problem p = gpu::window_problem(shape, scale, dropout);
-  p.type = type_of(in.query);
+  p.type = checked_type(in.query);
   p.query = rows(in.query);
   p.key[kWindow] = rows(in.key);
   p.value[kWindow] = rows(in.value);
@@ -146,7 +160,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> window_backward(
 // `positions`: those of the distances that there are keys at.
 Problem problem_of(const Inputs& in, const Tensor& positions, const CausalShape& shape, double scale, Dropout dropout) {
   Problem p = gpu::causal_problem(shape, scale, dropout);
-  p.type = type_of(in.query);
+  p.type = checked_type(in.query);
   p.query = rows(in.query);
   p.key[kWindow] = rows(in.key);
   p.value[kWindow] = rows(in.value);
@@ -227,7 +241,7 @@ CausalGradients causal_backward(const Tensor& gradient, const Tensor& result, co
 PoolProblem problem_of(const Tensor& logits, const Tensor& key, const Tensor& value, const Tensor& visible) {
   const auto number = [](int64_t x) { return static_cast<int>(x); };
   PoolProblem p{};
-  p.type = type_of(key);
+  p.type = checked_type(key);
   p.batch = number(key.size(0));
   p.tokens = number(key.size(1));
   p.heads = number(key.size(2));
@@ -327,7 +341,7 @@ const char* const kPoolName = "tls::pool_tokens";
 bool available(const Tensor& like, int64_t head_size) {
   const auto autocast = compat::autocast_state(at::kCUDA);
   const auto type = autocast.enabled && like.scalar_type() != at::kDouble ? autocast.dtype : like.scalar_type();
-  if (!has_type(type) || head_size * static_cast<int64_t>(c10::elementSize(type)) > gpu::kMostRowBytes) return false;
+  if (!has_type(type) || !has_room(type, head_size, like.device().index())) return false;
   int capability = 0;
   C10_CUDA_CHECK(cudaDeviceGetAttribute(&capability, cudaDevAttrComputeCapabilityMajor, like.device().index()));
   return capability >= kLowestCapability;

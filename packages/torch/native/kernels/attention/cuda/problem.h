@@ -83,11 +83,11 @@ struct PoolProblem {
   float* workspace;  // of pool_workspace_of(problem) numbers
 };
 
-// The largest head, in bytes.
-constexpr int kMostRowBytes = 256;
-
 // cudaStream_t
 using StreamHandle = void*;
+
+// Bytes of shared memory that the kernels ask a block for, at most, with heads of that size.
+int64_t shared_bytes_of(Type type, int head_size);
 
 int64_t workspace_of(const Problem& problem);
 void attention_forward(const Problem& problem, StreamHandle stream);

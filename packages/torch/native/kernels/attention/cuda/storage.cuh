@@ -26,6 +26,7 @@ __host__ __device__ inline int tile_width(int head_size) {
 struct StorageRows {
   int queries = 0, placed_queries = 0, gradients = 0, keys = 0, values = 0, positions = 0;
   int strips = 0;  // of a float32 number for each place of a band
+  int key_places = kRows;
 };
 
 template <class T>
@@ -50,7 +51,7 @@ struct Storage {
     strips = {take<float>(rows.strips * kStripStride), kStripStride};
     weights = {reinterpret_cast<T*>(strips.data), kWeightStride};
     query_places = take<QueryPlace>(kRows);
-    key_places = take<KeyPlace>(kBandTile<T>);
+    key_places = take<KeyPlace>(rows.key_places);
     largest = take<float>(kRows);
     factors = take<float>(kRows);
     deltas = take<float>(kRows);
