@@ -95,7 +95,7 @@ function windowCase({
   const visible = masked ? rand([B, L]).gt(0.3) : null;
   const op = operator('tls::window_attention');
   const run = (device) => (inputs) =>
-    op(...inputs, visible?.to(device) ?? null, grid, window, reach, 1 / Math.sqrt(H), dropout, 1234);
+    op(...inputs, visible?.to({ device }) ?? null, grid, window, reach, 1 / Math.sqrt(H), dropout, 1234);
   const name = `windows, H ${H}, grid ${grid}, window ${window}, C ${C}${biased ? ', bias' : ''}${masked ? ', mask' : ''}${dropout ? ', dropout' : ''}`;
   checkOperator(
     name,
@@ -131,7 +131,7 @@ function causalCase({ B = 2, N = 2, H, T, before, window, chunks, dropout = 0 })
 function poolCase({ B = 2, N = 2, H, L, R, masked = false }) {
   const op = operator('tls::pool_tokens');
   const visible = masked ? rand([B, L]).gt(0.3) : null;
-  const run = (device) => (inputs) => op(...inputs, visible?.to(device) ?? null);
+  const run = (device) => (inputs) => op(...inputs, visible?.to({ device }) ?? null);
   checkOperator(
     `pool, H ${H}, L ${L}, R ${R}${masked ? ', mask' : ''}`,
     [randn([B, L, N, R]), randn([B, L, N, H]), randn([B, L, N, H])],
@@ -229,8 +229,8 @@ function checkLayer(layerCase) {
     const { ops } = torch.recordOps(() =>
       mixed(() =>
         run(
-          x.to('cuda'),
-          Object.fromEntries(Object.entries(others).map(([name, one]) => [name, one.to('cuda')])),
+          x.to({ device: 'cuda' }),
+          Object.fromEntries(Object.entries(others).map(([name, one]) => [name, one.to({ device: 'cuda' })])),
         ),
       ),
     );

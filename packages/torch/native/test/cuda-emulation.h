@@ -134,7 +134,6 @@ struct Thread {
 struct Block {
   std::vector<std::unique_ptr<Thread>> threads;
   std::unique_ptr<unsigned char[]> shared;
-  ucontext_t scheduler;
   jmp_buf scheduler_place;
   void* sanitizer_stack = nullptr;
   const void* scheduler_stack = nullptr;
@@ -148,24 +147,24 @@ struct Block {
 inline Block block;
 inline uint64_t order_seed = 0;  // 0: threads run in their order
 
-// swapcontext asks the system for each switch. Jumps do not, but the sanitizer of addresses does not follow them.
+// The sanitizer of addresses has to know which stack is in use.
 #if defined(__SANITIZE_ADDRESS__)
-inline void to_scheduler(bool ends) {
-  Thread* self = block.running;
-  __sanitizer_start_switch_fiber(ends ? nullptr : &self->sanitizer_stack, block.scheduler_stack, block.scheduler_stack_bytes);
-  swapcontext(&self->context, &block.scheduler);
-  __sanitizer_finish_switch_fiber(self->sanitizer_stack, nullptr, nullptr);
-}
+inline void begin_switch(void** left, const void* stack, size_t bytes) { __sanitizer_start_switch_fiber(left, stack, bytes); }
+inline void end_switch(void* entered, const void** left, size_t* bytes) { __sanitizer_finish_switch_fiber(entered, left, bytes); }
 #else
-__attribute__((noinline)) inline void to_scheduler(bool) {
-  if (_setjmp(block.running->place) == 0) _longjmp(block.scheduler_place, 1);
-}
+inline void begin_switch(void**, const void*, size_t) {}
+inline void end_switch(void*, const void**, size_t*) {}
 #endif
 
+// Jumps, because swapcontext asks the system for each switch.
+__attribute__((noinline)) inline void to_scheduler(bool ends) {
+  begin_switch(ends ? nullptr : &block.running->sanitizer_stack, block.scheduler_stack, block.scheduler_stack_bytes);
+  if (_setjmp(block.running->place) == 0) _longjmp(block.scheduler_place, 1);
+  end_switch(block.running->sanitizer_stack, nullptr, nullptr);
+}
+
 inline void thread_main() {
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(nullptr, &block.scheduler_stack, &block.scheduler_stack_bytes);
-#endif
+  end_switch(nullptr, &block.scheduler_stack, &block.scheduler_stack_bytes);
   (*block.kernel)();
   for (const auto& group : block.running->groups)
     if (!group.empty()) fail("a thread ends with copies that it did not wait for");
@@ -174,22 +173,16 @@ inline void thread_main() {
   to_scheduler(true);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
 __attribute__((noinline)) inline void run(Thread& thread) {
   block.running = &thread;
-  __sanitizer_start_switch_fiber(&block.sanitizer_stack, thread.stack.get(), kStackBytes);
-  swapcontext(&block.scheduler, &thread.context);
-  __sanitizer_finish_switch_fiber(block.sanitizer_stack, nullptr, nullptr);
+  begin_switch(&block.sanitizer_stack, thread.stack.get(), kStackBytes);
+  if (_setjmp(block.scheduler_place) == 0) {
+    if (thread.begun) _longjmp(thread.place, 1);
+    thread.begun = true;
+    setcontext(&thread.context);
+  }
+  end_switch(block.sanitizer_stack, nullptr, nullptr);
 }
-#else
-__attribute__((noinline)) inline void run(Thread& thread) {
-  block.running = &thread;
-  if (_setjmp(block.scheduler_place) != 0) return;
-  if (thread.begun) _longjmp(thread.place, 1);
-  thread.begun = true;
-  setcontext(&thread.context);
-}
-#endif
 
 // Waits until all threads from `first` to `end` came here as often as this one did.
 inline void meet(Meeting meeting, int first, int end, uint64_t Thread::* count) {
