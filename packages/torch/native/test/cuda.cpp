@@ -16,9 +16,10 @@ template <class T>
 constexpr Type kType = std::is_same_v<T, float> ? Type::float32 : std::is_same_v<T, bfloat16> ? Type::bfloat16 : Type::float16;
 template <class T>
 constexpr const char* kName = std::is_same_v<T, float> ? "float32" : std::is_same_v<T, bfloat16> ? "bfloat16" : "float16";
-// What rounding does, of the largest number.
+// What rounding does, of the largest number. Biases make scores so large that rounding a query to 8 bits changes a weight by some
+// percent; float32 is there to show what is wrong by less.
 template <class T>
-constexpr double kAllowed = std::is_same_v<T, float> ? 2e-5 : std::is_same_v<T, bfloat16> ? 3e-2 : 4e-3;
+constexpr double kAllowed = std::is_same_v<T, float> ? 2e-5 : std::is_same_v<T, bfloat16> ? 8e-2 : 1e-2;
 
 template <class T>
 std::vector<T> rounded(Numbers& numbers) {
