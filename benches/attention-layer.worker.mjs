@@ -4,69 +4,17 @@
  */
 import { createInterface } from 'node:readline';
 import * as torch from '../packages/torch/dist/index.js';
-import { BidirectionalAttention } from '../packages/transformer-ls/dist/attention/bidirectional.js';
-import { ReferenceCausalAttention } from '../packages/transformer-ls/dist/attention/causal-reference.js';
-import { FullAttention } from '../packages/transformer-ls/dist/attention/full.js';
-import { LongShortSpatialAttention } from '../packages/transformer-ls/dist/attention/spatial.js';
+import { makeLayer, randomInputs } from './attention-layer.layers.mjs';
 import { productGflops, readTensors, restartPeak, saveTensors, statusMib } from './worker.parts.mjs';
 
-const { randn, scope } = torch;
+const { scope } = torch;
 const MIB = 2 ** 20;
-
-/** A layer, and how it is called with the tensors that it takes. */
-const KINDS = {
-  bidirectional: ({ modelDim, heads, windowSize, projectionRank }) => {
-    const settings = { modelDim, heads, windowSize, projectionRank, convolutionSize: null };
-    const layer = new BidirectionalAttention({ ...settings, attentionDropout: 0, mode: 'reference' });
-    return { layer, run: ({ x }) => layer.forward(x, null, null) };
-  },
-  causal: ({ modelDim, heads, windowSize, chunkSize, projectionRank }) => {
-    const settings = { modelDim, heads, windowSize, chunkSize, projectionRank, projectionBiases: false };
-    const layer = new ReferenceCausalAttention(settings);
-    const run = ({ x, cache, chunkPositions, windowPositions }) =>
-      layer.forward(x, cache, chunkPositions, windowPositions, 'causal');
-    return { layer, run };
-  },
-  grid: ({ modelDim, heads, windowSize, projectionRank, side }) => {
-    const layer = new LongShortSpatialAttention({
-      modelDim,
-      heads,
-      windowSize,
-      projectionRank,
-      globalTokens: 1,
-      relativeBias: true,
-      scoreScale: null,
-      attentionDropout: 0,
-      dropout: 0,
-      queryKeyValueBiases: true,
-      mode: 'reference',
-    });
-    return { layer, run: ({ x }) => layer.forward(x, { rows: side, columns: side }) };
-  },
-  full: ({ modelDim, heads }) => {
-    const layer = new FullAttention({ modelDim, heads, attentionDropout: 0 });
-    return { layer, run: ({ x }) => layer.forward(x, null) };
-  },
-};
-
-/** What the layer takes, and the direction of the gradient of its output. */
-function randomInputs({ kind, batch, tokens, modelDim, windowSize, chunkSize, projectionRank }) {
-  const shape = [batch, tokens, modelDim];
-  const inputs = { x: randn(shape), direction: randn(shape) };
-  if (kind !== 'causal') return inputs;
-  return {
-    ...inputs,
-    cache: randn(shape),
-    chunkPositions: randn([1, ((2 * tokens) / chunkSize) * projectionRank, modelDim]),
-    windowPositions: randn([1, windowSize, modelDim]),
-  };
-}
 
 /** Loads the code and makes the buffers of the products, which are no memory of the layer's. */
 function warmUp(job) {
   scope(() => {
     const small = { ...job.case, batch: 1, ...job.case.small };
-    const { layer, run } = KINDS[small.kind](small);
+    const { layer, run } = makeLayer(small);
     const inputs = randomInputs(small);
     inputs.x.requiresGrad = true;
     run(inputs).backward(inputs.direction);
@@ -83,7 +31,7 @@ function prepare(job) {
   torch.manualSeed(0);
   warmUp(job);
   const startMib = statusMib('VmRSS');
-  const { layer, run } = KINDS[job.case.kind](job.case);
+  const { layer, run } = makeLayer(job.case);
   if (job.kind === 'make-weights') {
     saveTensors(layer.stateDict(), job.weights);
     saveTensors(new Map(Object.entries(randomInputs(job.case))), job.inputs);

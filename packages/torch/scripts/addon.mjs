@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurably } from './durable-file.mjs';
 import { buildRoot, packageRoot, samePath } from './libtorch.mjs';
+import { findNvcc } from './machine.mjs';
 
 /** @import { AddonChoice, AddonStamp, Libtorch } from './toolchain.d.mts' */
 
@@ -87,7 +88,9 @@ export function isBuilt(libtorch, { source = nativeRoot, root = buildRoot } = {}
     samePath(stamp.libtorch.root, libtorch.root) &&
     // chooseAddon knows a build by its Python's name, so the stamp has to carry the name asked for last.
     (libtorch.python === null || stamp.libtorch.python === libtorch.python) &&
-    stamp.sourceHash === sourceHash(source)
+    stamp.sourceHash === sourceHash(source) &&
+    // A compiler that came or went since: with or without CUDA kernels.
+    (stamp.nvcc ?? null) === findNvcc(libtorch).path
   );
 }
 

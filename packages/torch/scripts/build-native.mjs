@@ -31,9 +31,12 @@ import {
 import { flush, writeDurably } from './durable-file.mjs';
 import { buildRoot, explainNoLibtorch, findLibtorch, packageRoot } from './libtorch.mjs';
 import { withLock } from './lock.mjs';
-import { findBuildProgram, findCmake, findCompiler } from './machine.mjs';
+import { findBuildProgram, findCmake, findCompiler, findNvcc } from './machine.mjs';
 
 /** @import { AddonStamp, BuildOptions, BuildResult, Libtorch } from './toolchain.d.mts' */
+
+/** Of GPUs that the kernels are compiled for; newer ones compile the last one's again when the program starts. */
+const cudaArchitectures = '80;90';
 
 /** A build that cannot start or that failed; the message is one line for the user. */
 export class NativeBuildError extends Error {
@@ -76,7 +79,16 @@ export async function buildNative({
 /** @param {Libtorch} libtorch @param {string} key @param {string} path @param {string} hash @returns {AddonStamp} */
 function makeStamp(libtorch, key, path, hash) {
   const { version, cuda } = libtorch;
-  return { key, path, version, cuda, libtorch, sourceHash: hash, builtAt: new Date().toISOString() };
+  return {
+    key,
+    path,
+    version,
+    cuda,
+    nvcc: findNvcc(libtorch).path,
+    libtorch,
+    sourceHash: hash,
+    builtAt: new Date().toISOString(),
+  };
 }
 
 /**
@@ -92,7 +104,12 @@ async function compile({ libtorch, source, folder, jobs, log, hold }) {
   mkdirSync(cmakeFolder, { recursive: true });
   writeFileSync(underWay, '');
   writeFileSync(logPath, '');
-  log(`compiling the bridge for libtorch ${libtorch.version} (${libtorch.origin}); log: ${logPath}`);
+  const nvcc = findNvcc(libtorch);
+  const kernels =
+    libtorch.cuda === null ? '' : nvcc.found ? ' with CUDA kernels' : ` without CUDA kernels: ${nvcc.reason}`;
+  log(
+    `compiling the bridge for libtorch ${libtorch.version} (${libtorch.origin})${kernels}; log: ${logPath}`,
+  );
   try {
     await runLogged('cmake', configureArguments(libtorch, source, cmakeFolder), logPath, hold);
     await runLogged('cmake', ['--build', cmakeFolder, '--parallel', String(jobs)], logPath, hold);
@@ -109,6 +126,7 @@ function configureArguments(libtorch, source, cmakeFolder) {
   if (!cmake.found) throw new NativeBuildError(cmake.reason ?? 'cmake not found');
   const program = findBuildProgram();
   if (!program.found) throw new NativeBuildError(program.reason ?? 'no build program found');
+  const nvcc = findNvcc(libtorch);
   /** @type {Record<string, string>} */
   const settings = {
     CMAKE_CXX_COMPILER: compiler.path,
@@ -122,6 +140,10 @@ function configureArguments(libtorch, source, cmakeFolder) {
     TLS_NODE_HEADERS: findNodeHeaders(),
     TLS_NAPI_VERSION: String(napiVersion),
     TLS_SOURCE: source,
+    TLS_NVCC: nvcc.path ?? '',
+    TLS_CUDA_RUNTIME: nvcc.runtime ?? '',
+    TLS_CUDA_INCLUDES: nvcc.includeDir ?? '',
+    TLS_CUDA_ARCHITECTURES: process.env.TLS_CUDA_ARCHITECTURES || cudaArchitectures,
   };
   // A cache of another generator or compiler makes CMake stop, so each configuration starts from its own arguments.
   const generator = program.path === 'ninja' ? 'Ninja' : 'Unix Makefiles';

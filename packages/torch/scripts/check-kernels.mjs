@@ -1,6 +1,7 @@
 /**
  * Compiles the loops of attention with the sanitizers of addresses and of undefined behaviour, and runs them against plain ones
- * (`native/test/`): no libtorch is needed, and every access to memory that is not theirs ends the program.
+ * (`native/test/`): no libtorch is needed, and every access to memory that is not theirs ends the program. Then the CUDA kernels, run
+ * on the CPU by an emulation of what they use: some cases under the sanitizers, more without, which is faster.
  *
  *   npm run check:kernels
  */
@@ -25,6 +26,8 @@ const instructionSets = {
   avx512: ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw', '-mfma'],
 };
 
+const cudaSources = ['float32', 'bfloat16', 'float16', 'launch'];
+
 /** @param {string} program @param {string[]} args */
 function run(program, args) {
   const { status, error } = spawnSync(program, args, { stdio: 'inherit' });
@@ -37,22 +40,52 @@ function main() {
   if (compiler.path === null) throw new Error(`check:kernels: ${compiler.reason}`);
   const folder = mkdtempSync(join(tmpdir(), 'tls-kernels-'));
   try {
-    const objects = Object.entries(instructionSets)
-      .filter(([name]) => name === 'portable' || arch() === 'x64')
-      .map(([name, flags]) => {
-        const object = join(folder, `${name}.o`);
-        const source = join(native, 'kernels', 'attention', `${name}.cpp`);
-        run(/** @type {string} */ (compiler.path), [...sanitizers, ...flags, '-c', source, '-o', object]);
-        return object;
-      });
-    for (const name of ['window_and_pool', 'causal', 'layers']) {
-      const program = join(folder, name);
-      run(compiler.path, [...sanitizers, join(native, 'test', `${name}.cpp`), ...objects, '-o', program]);
-      run(program, []);
-    }
+    checkCpu(compiler.path, folder);
+    checkCuda(compiler.path, folder, sanitizers, 1);
+    checkCuda(compiler.path, folder, ['-O2', '-std=c++17'], 12);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** @param {string} compiler @param {string} folder */
+function checkCpu(compiler, folder) {
+  const objects = Object.entries(instructionSets)
+    .filter(([name]) => name === 'portable' || arch() === 'x64')
+    .map(([name, flags]) => {
+      const object = join(folder, `${name}.o`);
+      const source = join(native, 'kernels', 'attention', `${name}.cpp`);
+      run(compiler, [...sanitizers, ...flags, '-c', source, '-o', object]);
+      return object;
+    });
+  for (const name of ['window_and_pool', 'causal', 'layers']) {
+    const program = join(folder, name);
+    run(compiler, [...sanitizers, join(native, 'test', `${name}.cpp`), ...objects, '-o', program]);
+    run(program, []);
+  }
+}
+
+/** @param {string} compiler @param {string} folder @param {string[]} flags @param {number} cases */
+function checkCuda(compiler, folder, flags, cases) {
+  const objects = cudaSources.map((name) => {
+    const object = join(folder, `cuda-${name}.o`);
+    const source = join(native, 'kernels', 'attention', 'cuda', `${name}.cu`);
+    run(compiler, [
+      ...flags,
+      '-DTLS_CUDA_EMULATION',
+      '-Wno-unknown-pragmas',
+      '-x',
+      'c++',
+      '-c',
+      source,
+      '-o',
+      object,
+    ]);
+    return object;
+  });
+  const program = join(folder, 'cuda');
+  run(compiler, [...flags, join(native, 'test', 'cuda.cpp'), ...objects, '-o', program]);
+  run(program, [String(cases)]);
 }
 
 try {

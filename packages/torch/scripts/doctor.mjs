@@ -9,7 +9,14 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildKey, chooseAddon, isBuilt } from './addon.mjs';
 import { explainNoLibtorch, findLibtorch, multiarch, packageRoot } from './libtorch.mjs';
-import { describeMachine, findBlas, findBuildProgram, findCmake, findCompiler } from './machine.mjs';
+import {
+  describeMachine,
+  findBlas,
+  findBuildProgram,
+  findCmake,
+  findCompiler,
+  findNvcc,
+} from './machine.mjs';
 
 /** @import { Finding } from './doctor.d.mts' */
 /** @import { Libtorch, LibtorchSearch, MachineDescription } from './toolchain.d.mts' */
@@ -44,6 +51,7 @@ export function diagnose({ env = process.env } = {}) {
     diagnoseThreads(machine, env),
     diagnoseSimd(machine),
     diagnoseGpu(search.chosen, machine),
+    ...diagnoseCudaKernels(search.chosen, machine, env),
     diagnoseDisk(),
     diagnoseMemory(machine),
   ];
@@ -185,6 +193,24 @@ function diagnoseGpu(libtorch, { gpus }) {
   const found = gpus.join('; ');
   if (cuda !== null) return ok('GPU', `${found}; CUDA ${cuda}`);
   return warn('GPU', `${found}, but this libtorch is for CPUs only`, 'npm run setup -- --torch pip');
+}
+
+/**
+ * Nothing to say where libtorch is for CPUs.
+ *
+ * @param {Libtorch | null} libtorch @param {MachineDescription} machine @param {NodeJS.ProcessEnv} env
+ * @returns {Finding[]}
+ */
+function diagnoseCudaKernels(libtorch, { gpus }, env) {
+  if (libtorch === null || libtorch.cuda === null) return [];
+  const { found, path, version, reason } = findNvcc(libtorch, env);
+  if (found) return [ok('CUDA kernels', `compiled by nvcc ${version} (${path})`)];
+  const left = `left out: ${reason}; attention on CUDA is composed of plain operators`;
+  return [
+    gpus.length === 0
+      ? ok('CUDA kernels', left)
+      : warn('CUDA kernels', left, 'TLS_NVCC=/path/to/nvcc npm run setup'),
+  ];
 }
 
 function diagnoseDisk() {

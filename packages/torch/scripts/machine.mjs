@@ -5,10 +5,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { compareVersions, multiarch } from './libtorch.mjs';
 
-/** @import { Blas, Libtorch, MachineDescription, Tool } from './toolchain.d.mts' */
+/** @import { Blas, CudaCompiler, Libtorch, MachineDescription, Tool } from './toolchain.d.mts' */
 
 /** The first with vectors whose lanes can be exchanged (GCC) or chosen by comparisons (Clang), as the kernels need. */
 const lowestCompiler = { gcc: '12.0', clang: '14.0' };
@@ -72,6 +72,37 @@ export function findBuildProgram() {
     };
   }
   return { found: false, path: null, version: null, reason: 'neither ninja nor make found' };
+}
+
+/**
+ * The compiler of the CUDA kernels: `TLS_NVCC`, `CUDACXX`, or nvcc on the path, of the CUDA that this libtorch was built for.
+ *
+ * @param {Pick<Libtorch, 'cuda'>} libtorch @param {NodeJS.ProcessEnv} [env]
+ * @returns {CudaCompiler}
+ */
+export function findNvcc({ cuda }, env = process.env) {
+  /** @param {string} reason @returns {CudaCompiler} */
+  const none = (reason) => ({
+    found: false,
+    path: null,
+    version: null,
+    reason,
+    runtime: null,
+    includeDir: null,
+  });
+  if (cuda === null) return none('this libtorch has no CUDA');
+  const name = env.TLS_NVCC || env.CUDACXX || 'nvcc';
+  const version = /release ([0-9]+\.[0-9]+)/.exec(ask(name, ['--version']) ?? '')?.[1];
+  if (version === undefined) return none(`${name} not found (TLS_NVCC may name it)`);
+  if (version.split('.')[0] !== cuda.split('.')[0])
+    return none(`${name} is of CUDA ${version}, but libtorch of CUDA ${cuda}`);
+  const path = name.includes('/') ? name : (ask('sh', ['-c', `command -v ${name}`])?.trim() ?? name);
+  const root = dirname(dirname(realpathSync(path)));
+  const runtime = ['lib64', 'lib', 'targets/x86_64-linux/lib', 'targets/sbsa-linux/lib']
+    .map((folder) => join(root, folder, 'libcudart_static.a'))
+    .find((file) => existsSync(file));
+  if (runtime === undefined) return none(`${path} has no libcudart_static.a beside it`);
+  return { found: true, path, version, reason: null, runtime, includeDir: join(root, 'include') };
 }
 
 /**

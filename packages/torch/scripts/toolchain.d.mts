@@ -80,6 +80,12 @@ export interface Tool {
   readonly reason: string | null;
 }
 
+export interface CudaCompiler extends Tool {
+  /** `libcudart_static.a`. */
+  readonly runtime: string | null;
+  readonly includeDir: string | null;
+}
+
 export interface Blas {
   /** `openblas`, `mkl`, `blis`, `atlas`, `reference`, or `bundled` inside libtorch. */
   readonly name: string;
@@ -105,6 +111,7 @@ export function findCompiler(env?: NodeJS.ProcessEnv): Tool;
 export function findCmake(): Tool;
 /** ninja, else make. */
 export function findBuildProgram(): Tool;
+export function findNvcc(libtorch: Pick<Libtorch, 'cuda'>, env?: NodeJS.ProcessEnv): CudaCompiler;
 export function findBlas(libtorch: Pick<Libtorch, 'libDir'>): Blas;
 export function describeMachine(): MachineDescription;
 
@@ -114,6 +121,8 @@ export interface AddonStamp {
   readonly path: string;
   readonly version: string;
   readonly cuda: string | null;
+  /** The compiler of the CUDA kernels; null where they were left out. */
+  readonly nvcc: string | null;
   readonly libtorch: Libtorch;
   readonly sourceHash: string;
   /** ISO 8601. */

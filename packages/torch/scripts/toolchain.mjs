@@ -24,4 +24,11 @@ export {
   readTorchPreference,
   torchPreferencePath,
 } from './libtorch.mjs';
-export { describeMachine, findBlas, findBuildProgram, findCmake, findCompiler } from './machine.mjs';
+export {
+  describeMachine,
+  findBlas,
+  findBuildProgram,
+  findCmake,
+  findCompiler,
+  findNvcc,
+} from './machine.mjs';

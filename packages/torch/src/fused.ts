@@ -14,6 +14,10 @@ export function setFusedOperators(on: boolean): void {
   wanted = on;
 }
 
+export function fusedOperatorsWanted(): boolean {
+  return wanted;
+}
+
 /** Whether fused operators are to be used, and exist for the device and type of `like` and of what is computed of it. */
 export function fusedFor(like: Tensor): boolean {
   const exists = like.device === 'cpu' && (like.dtype === 'float32' || like.dtype === 'float64');

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -20,6 +21,7 @@ import {
   findBlas,
   findCompiler,
   findLibtorch,
+  findNvcc,
   inspectLibtorch,
   isBuilt,
   type Libtorch,
@@ -334,5 +336,25 @@ describe('BLAS and compiler', () => {
     expect(findCompiler({ CXX: compiler }).reason).toContain('gcc 9.4.0, but the kernels need gcc 12.0');
     expect(findCompiler({ CXX: join(folder, 'none') }).reason).toContain(join(folder, 'none'));
     expect(existsSync(join(folder, 'none'))).toBe(false);
+  });
+
+  it('takes an nvcc of the CUDA that libtorch has, with a run-time beside it, and says why not', () => {
+    const nvcc = write(
+      join(folder, 'bin', 'nvcc'),
+      '#!/bin/sh\necho "Cuda compilation tools, release 13.2, V13.2.86"\n',
+    );
+    chmodSync(nvcc, 0o755);
+    const find = (cuda: string | null, path = nvcc) => findNvcc({ cuda }, { TLS_NVCC: path });
+    expect(find(null)).toMatchObject({ found: false, reason: 'this libtorch has no CUDA' });
+    expect(find('13.2', join(folder, 'none')).reason).toContain(`${join(folder, 'none')} not found`);
+    expect(find('12.4').reason).toContain('of CUDA 13.2, but libtorch of CUDA 12.4');
+    expect(find('13.0').reason).toContain('no libcudart_static.a');
+    const runtime = write(join(folder, 'lib64', 'libcudart_static.a'));
+    expect(find('13.0')).toMatchObject({
+      found: true,
+      path: nvcc,
+      version: '13.2',
+      runtime: realpathSync(runtime),
+    });
   });
 });

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "../kernels/attention/dropout_hash.h"
 #include "../kernels/attention/kernels.h"
 
 namespace {
@@ -52,13 +53,20 @@ void expect_near(const std::string& what, const std::vector<T>& found, const Num
     }
 }
 
+// What a weight is multiplied with: 0, or what makes up for those that are dropped.
+double kept(Dropout dropout, int64_t query, int64_t key) {
+  if (dropout.probability == 0) return 1;
+  const uint32_t chance = QueryHash(dropout.seed, query).chance(static_cast<uint32_t>(key));
+  return chance < dropout_threshold(dropout.probability) ? 0 : 1 / (1 - dropout.probability);
+}
+
 double dot(const double* a, const double* b, int64_t count) {
   double sum = 0;
   for (int64_t i = 0; i < count; ++i) sum += a[i] * b[i];
   return sum;
 }
 
-std::vector<InstructionSet> available_sets() {
+inline std::vector<InstructionSet> available_sets() {
   std::vector<InstructionSet> sets{portable_instructions()};
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(avx2_instructions());

@@ -11,7 +11,6 @@ import {
   dropout,
   empty,
   forwardAll,
-  fusedFor,
   init,
   LayerNorm,
   Linear,
@@ -19,7 +18,7 @@ import {
   operator,
   type Tensor,
 } from '@transformer-ls/torch';
-import { asHeads, poolTokens, weightDropout, windowAttention } from './fused.js';
+import { asHeads, attentionFused, poolTokens, weightDropout, windowAttention } from './fused.js';
 import { mergeHeads, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import type { ObservableAttention, WeightsObserver } from './observed-weights.js';
@@ -82,7 +81,8 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
 
   /** See `SequenceAttention`. With neither window nor compressed keys a class token is needed. */
   forward(x: Tensor, mask: Tensor | null, classToken: Tensor | null = null): Tensor {
-    return this.observer === null && fusedFor(x)
+    const { modelDim, heads } = this.config;
+    return this.observer === null && attentionFused(x, modelDim / heads)
       ? this.fused(x, mask, classToken)
       : this.composed(x, mask, classToken);
   }

@@ -10,7 +10,6 @@ import {
   ArgumentError,
   cat,
   forwardAll,
-  fusedFor,
   type LayerNorm,
   type Linear,
   type Tensor,
@@ -18,6 +17,7 @@ import {
 } from '@transformer-ls/torch';
 import { causalAttention } from './causal-operator.js';
 import { CausalAttentionParameters, positionKeys } from './causal-parameters.js';
+import { attentionFused } from './fused.js';
 
 import { mergeHeads, sharedScores, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
@@ -74,7 +74,7 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
       chunks: positionKeys((this.r_net_chunk as Linear).forward(chunkPositions.squeeze(0)), heads), // (N, H, n*R)
     };
     const cached = cache.size(1) / c;
-    if (chunkMask === 'causal' && fusedFor(query))
+    if (chunkMask === 'causal' && attentionFused(query, query.size(2) / heads))
       return this.proj_out.forward(this.fused(query, seen, positions, cached));
     const mask =
       chunkMask === 'causal' ? causalMaskTensor(h.size(1) / c, cached, projectionRank, h.device) : chunkMask;
@@ -227,11 +227,14 @@ export function causalChunkMask(segmentChunks: number, cachedChunks: number, ran
 /** The mask for a forward pass: a tensor (1, 1, T/c, 1, n*R) where attention is composed, once for all layers. */
 export function causalMaskFor(
   like: Tensor,
+  headSize: number,
   segmentChunks: number,
   cachedChunks: number,
   rank: number,
 ): ChunkMask {
-  return fusedFor(like) ? 'causal' : causalMaskTensor(segmentChunks, cachedChunks, rank, like.device);
+  return attentionFused(like, headSize)
+    ? 'causal'
+    : causalMaskTensor(segmentChunks, cachedChunks, rank, like.device);
 }
 
 function causalMaskTensor(segmentChunks: number, cachedChunks: number, rank: number, device: string): Tensor {

@@ -7,17 +7,10 @@
  * Shape letters: B batch, T tokens of the segment, W window, c chunk size, R rank, D width, N heads, H head size, m chunks in
  * memory, rows = chunks that the segment touches, G tiles of S queries with Y keys.
  */
-import {
-  cat,
-  forwardAll,
-  fusedFor,
-  type LayerNorm,
-  type Linear,
-  type Tensor,
-  zeros,
-} from '@transformer-ls/torch';
+import { cat, forwardAll, type LayerNorm, type Linear, type Tensor, zeros } from '@transformer-ls/torch';
 import { causalAttention } from './causal-operator.js';
 import { type CausalAttentionConfig, CausalAttentionParameters, positionKeys } from './causal-parameters.js';
+import { attentionFused } from './fused.js';
 
 import { mergeHeads, sharedScores, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
@@ -141,7 +134,7 @@ export class CausalAttention extends CausalAttentionParameters {
       chunkKeys: chunks.visible.keys,
       chunkValues: chunks.visible.values,
     };
-    const attended = fusedFor(query)
+    const attended = attentionFused(query, query.size(2) / this.config.heads)
       ? this.fused(query, seen, positions, place)
       : this.composed(query, seen, positions, place);
     const next = {

@@ -1,12 +1,23 @@
 /**
- * The fused operators of attention (`packages/torch/native/kernels/attention/`).
+ * The fused operators of attention (`packages/torch/native/kernels/attention/`), and whether they are used.
  *
  * The composed path is what they answer to, what an export records, and what other devices and types take.
  *
  * Shape letters: B batch, L tokens, N heads, H head size, D = N*H, R slots, C shared keys, S queries of a segment, Y keys that a segment
  * sees.
  */
-import { operator, randint, scope, type Tensor } from '@transformer-ls/torch';
+import { fusedOperatorsWanted, operator, randint, scope, type Tensor } from '@transformer-ls/torch';
+
+const available = operator<(like: Tensor, headSize: number) => boolean>('tls::attention_available');
+
+/**
+ * Whether the fused operators are to be used, and exist for the device and type of `like` and of what is computed of it: on the CPU
+ * float32 and float64 outside autocast, on CUDA, where the bridge was built with its kernels, float32, bfloat16 and float16,
+ * also under autocast.
+ */
+export function attentionFused(like: Tensor, headSize: number): boolean {
+  return fusedOperatorsWanted() && available(like, headSize);
+}
 
 /** (B, L, N*X) → (B, L, N, X), a view. */
 export function asHeads(x: Tensor, heads: number): Tensor {

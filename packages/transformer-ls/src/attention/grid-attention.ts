@@ -9,7 +9,6 @@ import {
   ArgumentError,
   cat,
   dropout,
-  fusedFor,
   init,
   LayerNorm,
   Linear,
@@ -19,7 +18,7 @@ import {
   type Tensor,
   zeros,
 } from '@transformer-ls/torch';
-import { asHeads, poolTokens, weightDropout, windowAttention } from './fused.js';
+import { asHeads, attentionFused, poolTokens, weightDropout, windowAttention } from './fused.js';
 import { mergeRows, splitRows } from './grid-heads.js';
 import {
   type Grid,
@@ -137,9 +136,15 @@ export abstract class GridAttention extends Module {
     const { windowSize: W } = this.config;
     this.checkGrid(grid, input);
     const tiling = W === 0 ? null : gridTiling(grid, W);
-    return this.observer === null && fusedFor(tokens.query)
+    return this.isFused(tokens.query)
       ? this.fused(tokens, input, grid, tiling)
       : this.composed(tokens, input, grid, tiling);
+  }
+
+  /** Whether `attend` takes the operators that keep no scores, for tokens such as these. */
+  protected isFused(like: Tensor): boolean {
+    const { modelDim, heads } = this.config;
+    return this.observer === null && attentionFused(like, modelDim / heads);
   }
 
   private composed(

@@ -8,7 +8,6 @@ import {
   cat,
   Dropout,
   dropout,
-  fusedFor,
   init,
   Linear,
   linearMaps,
@@ -17,7 +16,7 @@ import {
   type Tensor,
   zeros,
 } from '@transformer-ls/torch';
-import { asHeads, weightDropout, windowAttention } from './fused.js';
+import { asHeads, attentionFused, weightDropout, windowAttention } from './fused.js';
 import { GridAttention, type GridAttentionConfig } from './grid-attention.js';
 import { mergeRows, splitRows } from './grid-heads.js';
 import type { Grid } from './grid-windows.js';
@@ -53,7 +52,7 @@ export class LongShortSpatialAttention extends GridAttention implements SpatialA
   }
 
   forward(x: Tensor, grid: Grid): Tensor {
-    const beside = this.to_dynamic_projection !== null && fusedFor(x) ? [this.to_dynamic_projection] : [];
+    const beside = this.to_dynamic_projection !== null && this.isFused(x) ? [this.to_dynamic_projection] : [];
     const tokens = scope(() => this.prepared(...projections(x, this.qkv, beside)));
     const attended = scope(() => this.attend(tokens, x, grid));
     return this.projDrop.forward(this.proj.forward(attended));
@@ -131,7 +130,8 @@ export class FullSpatialAttention extends Module implements SpatialAttention {
     const { modelDim, heads: N, scoreScale, attentionDropout } = this.config;
     const scale = scoreScale ?? 1 / Math.sqrt(modelDim / N);
     const [query, key, value] = projections(x, this.qkv);
-    if (this.observer === null && fusedFor(x)) return this.fused(query, key, value, scale);
+    if (this.observer === null && attentionFused(x, modelDim / N))
+      return this.fused(query, key, value, scale);
     const weights = scope(() => {
       const scores = splitRows(query.mul(scale), N).matmul(splitRows(key, N).transpose(-1, -2));
       return softmaxOver(this.biases === null ? scores : scores.add(this.bias(this.biases, scores)), -1);

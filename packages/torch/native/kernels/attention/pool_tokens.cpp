@@ -1,4 +1,4 @@
-// tls::pool_tokens: the dynamic projection, forward and backward. CPU, float32 and float64.
+// tls::pool_tokens: the dynamic projection, forward and backward. CPU, float32 and float64; on CUDA see cuda/.
 //
 // Shape letters: B batch, L tokens, N heads, H head size, R slots.
 #include <ATen/ATen.h>
@@ -11,13 +11,13 @@
 #include <tuple>
 
 #include "kernels.h"
+#include "pool_check.h"
 #include "tensors.h"
 #include "work.h"
 
 namespace tls {
 namespace {
 
-using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -34,16 +34,6 @@ void each_pool_part(int64_t batch, int64_t heads, int64_t parts, int64_t scratch
     for (int64_t item = begin; item < end; ++item)
       for (int64_t n = 0; n < heads; ++n) act(item / parts, n, item % parts, scratch.data());
   });
-}
-
-void check(const Tensor& logits, const Tensor& key, const Tensor& value, const OptionalTensor& visible) {
-  TORCH_CHECK(key.dim() == 4, "pool_tokens: expected keys (B, L, N, H), received ", key.sizes());
-  check_like("value", value, key, key.sizes());
-  TORCH_CHECK(logits.dim() == 4, "pool_tokens: expected logits (B, L, N, R), received ", logits.sizes());
-  check_like("logits", logits, key, {key.size(0), key.size(1), key.size(2), logits.size(3)});
-  if (visible)
-    TORCH_CHECK(visible->scalar_type() == at::kBool && visible->sizes() == at::IntArrayRef({key.size(0), key.size(1)}),
-                "pool_tokens: expected visible (B, L) of booleans, received ", visible->scalar_type(), " ", visible->sizes());
 }
 
 template <class T>
@@ -95,7 +85,7 @@ void join(const PoolArguments<T>& a, const Tensor& parts, int64_t count, int64_t
 
 std::tuple<Tensor, Tensor, Tensor> forward_cpu(const Tensor& logits, const Tensor& key, const Tensor& value,
                                                const OptionalTensor& visible) {
-  check(logits, key, value, visible);
+  check_pool(logits, key, value, visible);
   const int64_t B = key.size(0), L = key.size(1), N = key.size(2), H = key.size(3), R = logits.size(3);
   Tensor pooled_key = at::zeros({B, R, N, H}, key.options()), pooled_value = at::zeros({B, R, N, H}, key.options());
   Tensor log_sums = at::zeros({B, N, R}, key.options());
@@ -123,7 +113,7 @@ std::tuple<Tensor, Tensor, Tensor> backward_cpu(const Tensor& key_gradient, cons
                                                 const Tensor& pooled_key, const Tensor& pooled_value, const Tensor& log_sums,
                                                 const Tensor& logits, const Tensor& key, const Tensor& value,
                                                 const OptionalTensor& visible) {
-  check(logits, key, value, visible);
+  check_pool(logits, key, value, visible);
   const int64_t B = key.size(0), L = key.size(1), N = key.size(2);
   // The kernel writes all of them, where there is anything to write.
   const bool nothing = key.numel() == 0 || logits.numel() == 0;

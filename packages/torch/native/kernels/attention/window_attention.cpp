@@ -1,5 +1,5 @@
 // tls::window_attention: attention of segments to their surroundings and to shared keys, forward and backward. CPU, float32 and
-// float64. `src/attention/` of transformer-ls composes the same of plain operators, which is what this answers to.
+// float64; on CUDA see cuda/. `src/attention/` of transformer-ls composes the same of plain operators, which is what this answers to.
 //
 // Shape letters: B batch, L tokens = rows * columns, N heads, H head size, C shared keys, S = queries of a segment, Y = keys that a
 // segment sees.
@@ -12,51 +12,14 @@
 
 #include "kernels.h"
 #include "tensors.h"
+#include "window_check.h"
 #include "work.h"
 
 namespace tls {
 namespace {
 
-using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-struct Geometry {
-  at::IntArrayRef grid, window, reach;
-};
-
-WindowShape checked_shape(const Tensor& query, const Tensor& key, const Tensor& value, const OptionalTensor& shared_key,
-                          const OptionalTensor& shared_value, const OptionalTensor& bias, const OptionalTensor& visible,
-                          const Geometry& geometry, double dropout) {
-  TORCH_CHECK(query.dim() == 4, "window_attention: expected a query (B, L, N, H), received ", query.sizes());
-  for (const auto* numbers : {&geometry.grid, &geometry.window, &geometry.reach})
-    TORCH_CHECK(numbers->size() == 2 && (*numbers)[0] >= 0 && (*numbers)[1] >= 0,
-                "window_attention: expected grid, window and reach of two numbers from 0, received ", *numbers);
-  const bool windowed = geometry.window[0] > 0 && geometry.window[1] > 0;
-  WindowShape shape{query.size(0),      query.size(2),      query.size(3),      shared_key ? shared_key->size(1) : 0,
-                    geometry.grid[0],   geometry.grid[1],   geometry.window[0], geometry.window[1],
-                    geometry.reach[0],  geometry.reach[1],  windowed};
-  TORCH_CHECK(shape.rows * shape.columns == query.size(1), "window_attention: expected a grid of ", query.size(1),
-              " tokens, received ", geometry.grid);
-  TORCH_CHECK(windowed || shared_key, "window_attention: expected a window or shared keys, received neither");
-  TORCH_CHECK(dropout >= 0 && dropout < 1, "window_attention: expected a dropout probability from 0 to 1, received ", dropout);
-  TORCH_CHECK(shared_key.has_value() == shared_value.has_value(),
-              "window_attention: expected shared keys and shared values together, received one of them");
-  check_like("key", key, query, query.sizes());
-  check_like("value", value, query, query.sizes());
-  const std::vector<int64_t> shared{shape.batch, shape.shared, shape.heads, shape.head_size};
-  if (shared_key) check_like("shared_key", *shared_key, query, shared);
-  if (shared_value) check_like("shared_value", *shared_value, query, shared);
-  const int64_t S = shape.window_rows * shape.window_columns;
-  const int64_t Y = (shape.window_rows + 2 * shape.reach_rows) * (shape.window_columns + 2 * shape.reach_columns);
-  if (bias) check_like("bias", *bias, query, {shape.heads, S, Y});
-  if (visible) {
-    TORCH_CHECK(visible->scalar_type() == at::kBool && visible->sizes() == at::IntArrayRef({shape.batch, query.size(1)}),
-                "window_attention: expected visible (B, L) of booleans, received ", visible->scalar_type(), " ",
-                visible->sizes());
-  }
-  return shape;
-}
 
 template <class T>
 WindowArguments<T> arguments_of(const WindowShape& shape, double scale, Dropout dropout, const Tensor& query,
@@ -128,8 +91,9 @@ void run_backward(const WindowArguments<T>& arguments, const Division& division,
       });
 }
 
+// All weights of a query are at hand, so that the result is not needed.
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward_cpu(
-    const Tensor& gradient, const Tensor& log_sums, const Tensor& query, const Tensor& key, const Tensor& value,
+    const Tensor& gradient, const Tensor& /*result*/, const Tensor& log_sums, const Tensor& query, const Tensor& key, const Tensor& value,
     const OptionalTensor& shared_key, const OptionalTensor& shared_value, const OptionalTensor& bias,
     const OptionalTensor& visible, at::IntArrayRef grid, at::IntArrayRef window, at::IntArrayRef reach, double scale,
     double dropout, int64_t seed) {
@@ -172,7 +136,7 @@ using Forward = std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const T
                                            const OptionalTensor&, const OptionalTensor&, const OptionalTensor&,
                                            at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, double, double, int64_t);
 using Backward = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>(
-    const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const OptionalTensor&, const OptionalTensor&,
+    const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const OptionalTensor&, const OptionalTensor&,
     const OptionalTensor&, const OptionalTensor&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, double, double, int64_t);
 
 class WindowAttention : public torch::autograd::Function<WindowAttention> {
@@ -186,7 +150,7 @@ class WindowAttention : public torch::autograd::Function<WindowAttention> {
     auto [result, log_sums] = op.call(query, key, value, shared_key, shared_value, bias, visible, grid, window, reach, scale,
                                       dropout, seed);
     context->save_for_backward({query, key, value, or_none(shared_key), or_none(shared_value), or_none(bias),
-                                or_none(visible), log_sums});
+                                or_none(visible), log_sums, result});
     context->saved_data["grid"] = grid;
     context->saved_data["window"] = window;
     context->saved_data["reach"] = reach;
@@ -203,7 +167,7 @@ class WindowAttention : public torch::autograd::Function<WindowAttention> {
     const auto numbers = [&](const char* name) { return context->saved_data[name].toIntVector(); };
     const auto grid = numbers("grid"), window = numbers("window"), reach = numbers("reach");
     auto [dq, dk, dv, dsk, dsv, dbias] =
-        op.call(gradients[0], saved[7], saved[0], saved[1], saved[2], optional_of(saved[3]), optional_of(saved[4]),
+        op.call(gradients[0], saved[8], saved[7], saved[0], saved[1], saved[2], optional_of(saved[3]), optional_of(saved[4]),
                 optional_of(saved[5]), optional_of(saved[6]), grid, window, reach, context->saved_data["scale"].toDouble(),
                 context->saved_data["dropout"].toDouble(), context->saved_data["seed"].toInt());
     return {dq, dk, dv, dsk, dsv, dbias, {}, {}, {}, {}, {}, {}, {}};
@@ -230,7 +194,7 @@ TORCH_LIBRARY_FRAGMENT(tls, library) {
       "Tensor? visible, int[] grid, int[] window, int[] reach, float scale, float dropout, int seed) -> (Tensor result, Tensor "
       "log_sums)");
   library.def(
-      "window_attention_backward(Tensor gradient, Tensor log_sums, Tensor query, Tensor key, Tensor value, Tensor? shared_key, "
+      "window_attention_backward(Tensor gradient, Tensor result, Tensor log_sums, Tensor query, Tensor key, Tensor value, Tensor? shared_key, "
       "Tensor? shared_value, Tensor? bias, Tensor? visible, int[] grid, int[] window, int[] reach, float scale, float dropout, "
       "int seed) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
 }

@@ -163,6 +163,8 @@ export class ReferenceLanguageModel extends Module {
   /** Positions of chunk ids n*R-1 … 0 and window distances W-1 … 0, and the causal mask. */
   private sharedInputs(T: number, M: number): SharedInputs {
     const {
+      modelDim,
+      heads,
       chunkSize: c,
       projectionRank: R,
       windowSize,
@@ -175,7 +177,7 @@ export class ReferenceLanguageModel extends Module {
     return {
       chunkPositions: embed(descendingDistances((rows + cached) * R, chunkPositionClamp)),
       windowPositions: this.dropout.forward(embed(descendingDistances(windowSize, windowPositionClamp))),
-      chunkMask: causalMaskFor(this.in_emb.weight, rows, cached, R),
+      chunkMask: causalMaskFor(this.in_emb.weight, modelDim / heads, rows, cached, R),
     };
   }
 }

@@ -1,0 +1,3 @@
+#define TLS_NUMBER float16
+#define TLS_TYPE Type::float16
+#include "type.inc"
