@@ -111,11 +111,14 @@ export class Worker {
     return answer;
   }
 
-  /** Answers to several steps in a row, after one that does not count: it finds its threads on one core, until the scheduler parts them. */
-  async turn(steps = 3) {
-    await this.ask({ do: 'step' });
+  /**
+   * Answers to a message given several times in a row, after one time that does not count: it finds its threads on one core, until the
+   * scheduler parts them.
+   */
+  async turn(message = { do: 'step' }, times = 3) {
+    await this.ask(message);
     const answers = [];
-    for (let i = 0; i < steps; i++) answers.push(await this.ask({ do: 'step' }));
+    for (let i = 0; i < times; i++) answers.push(await this.ask(message));
     return answers;
   }
 

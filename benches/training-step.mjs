@@ -31,6 +31,7 @@ import { trainingJob, writeData } from './training-step.data.mjs';
 import { compareLosses, describeCase } from './training-step.report.mjs';
 
 const WARM_UP_STEPS = 2;
+const STEPS_OF_TURN = 2;
 /** Steps by which the setting of a group is chosen; the first does not count. */
 const TRIAL_STEPS = 3;
 
@@ -99,8 +100,8 @@ async function runRounds(workers, rounds) {
   for (let round = -WARM_UP_STEPS; round < rounds; round++) {
     process.stderr.write(round < 0 ? 'warm-up ' : `${round + 1}/${rounds} `);
     for (const [i, worker] of workers.entries()) {
-      const step = await worker.ask({ do: 'step' });
-      (round < 0 ? rows[i].first : rows[i].steps).push(step);
+      if (round < 0) rows[i].first.push(await worker.ask({ do: 'step' }));
+      else rows[i].steps.push(...(await worker.turn({ do: 'step' }, STEPS_OF_TURN)));
       rows[i].products.push((await worker.ask({ do: 'product' })).gflops);
     }
   }
