@@ -79,11 +79,6 @@ function handlesOf(what: string, tensors: readonly Tensor[]): number[] {
   return handles;
 }
 
-/** Whether matrix products and the like take a smaller dtype at this moment. */
-export function isAutocastEnabled(deviceType: 'cpu' | 'cuda'): boolean {
-  return guard('isAutocastEnabled', [deviceType], () => native().autocast(deviceType)).enabled;
-}
-
 /** Runs `fn` with matrix products and the like in a smaller dtype, as torch.autocast does. */
 export function autocast<T>(deviceType: 'cpu' | 'cuda', dtype: DType, fn: () => T): T {
   const code = dtypeCode(dtype);

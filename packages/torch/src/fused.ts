@@ -3,7 +3,7 @@
  *
  * What they replace is what they answer to in the tests, what an export records, and what other devices and types take.
  */
-import { isAutocastEnabled, isGradEnabled } from './autograd.js';
+import { isGradEnabled } from './autograd.js';
 import { operator } from './operator.js';
 import type { Tensor } from './tensor.js';
 
@@ -18,10 +18,11 @@ export function fusedOperatorsWanted(): boolean {
   return wanted;
 }
 
+const available = operator<(like: Tensor, headSize: number) => boolean>('tls::attention_available');
+
 /** Whether fused operators are to be used, and exist for the device and type of `like` and of what is computed of it. */
 export function fusedFor(like: Tensor): boolean {
-  const exists = like.device === 'cpu' && (like.dtype === 'float32' || like.dtype === 'float64');
-  return wanted && exists && !isAutocastEnabled('cpu');
+  return wanted && like.device === 'cpu' && available(like, 1);
 }
 
 /** Rows from which on packing a weight pays, and numbers of a weight up to which it stays in a cache. */
@@ -64,6 +65,7 @@ function suits(input: Tensor, weights: readonly Tensor[]): boolean {
   return (
     fusedFor(input) &&
     input.ndim > 1 &&
+    input.size(-1) > 0 &&
     input.numel >= LEAST_ROWS * input.size(-1) &&
     weights.every(({ dtype, numel }) => dtype === input.dtype && numel <= LARGEST_WEIGHT)
   );

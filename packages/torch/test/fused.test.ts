@@ -11,6 +11,7 @@ import {
   fusedFor,
   gelu,
   getNumThreads,
+  gradients,
   layerNorm,
   linear,
   linearMaps,
@@ -105,6 +106,16 @@ const double = (...shape: number[]): Tensor => randn(shape, { dtype: 'float64' }
 const names = (fn: () => unknown): string[] => recordOps(() => void fn()).ops.map(({ name }) => name);
 
 describe('linear maps of one input', () => {
+  it('of no numbers are their biases', () => {
+    scope(() =>
+      expect(
+        linear(rand([200, 0]), rand([3, 0]))
+          .toTypedArray()
+          .every((x) => x === 0),
+      ).toBe(true),
+    );
+  });
+
   it('are those of libtorch, for any rows, widths and number of maps, with biases and without', () => {
     const cases = fc.record({
       rows: fc.integer({ min: 128, max: 1300 }),
@@ -231,7 +242,7 @@ describe('feed-forward without gradients', () => {
           for (const name of sets) {
             instructions(name);
             const { ops, result } = recordOps(run);
-            expect(ops.map((op) => op.name)).toEqual(['tls::feed_forward']);
+            expect(ops.map((op) => op.name)).toEqual(['tls::attention_available', 'tls::feed_forward']);
             expect(countMultiplyAccumulates(ops)).toBe(2 * rows * inner * (inputs + outputs));
             expect(largest(result.sub(expected))).toBeLessThan(1e-11);
           }
@@ -338,6 +349,66 @@ describe('GELU', () => {
       expect(low).toEqual(libtorchLow);
       expect(high).toBe(Number.POSITIVE_INFINITY);
       expect(none).toBeNaN();
+    });
+  });
+});
+
+describe('gradients of gradients', () => {
+  const heads = () => rand([1, 6, 2, 4]);
+  const cases: Record<string, (x: Tensor) => Tensor> = {
+    linear_maps: (x) => linear(x, rand([3, 4])),
+    layer_norm: (x) => layerNorm(x, [4]),
+    gelu,
+    window_attention: (x) => {
+      const tokens = x.narrow(0, 0, 12).view([1, 6, 2, 4]);
+      const args = [tokens, heads(), heads(), null, null, null, null, [1, 6], [1, 2], [0, 1], 1, 0, 0];
+      return call('tls::window_attention', ...args) as Tensor;
+    },
+    causal_attention: (x) => {
+      const tokens = x.narrow(0, 0, 12).view([1, 6, 2, 4]);
+      const args = [
+        tokens,
+        heads(),
+        heads(),
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        4,
+        [4, 0, 0, 0, 0],
+        1,
+        0,
+        0,
+      ];
+      return call('tls::causal_attention', ...args) as Tensor;
+    },
+    pool_tokens: (x) => {
+      const tokens = x.narrow(0, 0, 12).view([1, 6, 2, 4]);
+      return (call('tls::pool_tokens', tokens, heads(), heads(), null) as Tensor[])[0]!;
+    },
+  };
+
+  it.each(Object.entries(cases))('are refused by %s, not taken for constants', (name, fn) => {
+    scope(() => {
+      const x = rand([128, 4]);
+      x.requiresGrad = true;
+      const result = fn(x).pow(2).sum();
+      expect(() => gradients([result], [x], { createGraph: true })).toThrow(
+        new RegExp(`${name}: expected no gradient of its gradient`),
+      );
+    });
+  });
+
+  it('come from the composed operators', () => {
+    setFusedOperators(false);
+    scope(() => {
+      const x = rand([128, 4]);
+      x.requiresGrad = true;
+      const [first] = gradients([gelu(layerNorm(x, [4])).sum()], [x], { createGraph: true });
+      const [second] = gradients([first!.pow(2).sum()], [x]);
+      expect(largest(second!)).toBeGreaterThan(0);
     });
   });
 });

@@ -109,9 +109,9 @@ struct SharedGradients {
 
 using Gradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
-// All weights of a query are at hand, so that the result is not needed.
-Gradients backward_cpu(const Tensor& gradient, const Tensor& /*result*/, const Tensor& softmaxes, const Tensor& query, const Tensor& window_key,
-                       const Tensor& window_value, const OptionalTensor& window_bias, const OptionalTensor& position_bias,
+// All weights of a query are at hand, so that the result is not needed (on CUDA it is).
+Gradients backward_cpu(const Tensor& gradient, const OptionalTensor& /*result*/, const Tensor& softmaxes, const Tensor& query,
+                       const Tensor& window_key, const Tensor& window_value, const OptionalTensor& window_bias, const OptionalTensor& position_bias,
                        const OptionalTensor& window_positions, const OptionalTensor& chunk_key,
                        const OptionalTensor& chunk_value, const OptionalTensor& chunk_positions, int64_t window,
                        at::IntArrayRef chunks, double scale, double dropout, int64_t seed) {
@@ -170,8 +170,8 @@ using Forward = std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const T
                                            const OptionalTensor&, const OptionalTensor&, const OptionalTensor&,
                                            const OptionalTensor&, const OptionalTensor&, int64_t, at::IntArrayRef, double,
                                            double, int64_t);
-using Backward = Gradients(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const OptionalTensor&,
-                           const OptionalTensor&, const OptionalTensor&, const OptionalTensor&, const OptionalTensor&,
+using Backward = Gradients(const Tensor&, const OptionalTensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                           const OptionalTensor&, const OptionalTensor&, const OptionalTensor&, const OptionalTensor&, const OptionalTensor&,
                            const OptionalTensor&, int64_t, at::IntArrayRef, double, double, int64_t);
 
 class CausalAttention : public torch::autograd::Function<CausalAttention> {
@@ -187,7 +187,7 @@ class CausalAttention : public torch::autograd::Function<CausalAttention> {
                                       chunk_value, chunk_positions, window, chunks, scale, dropout, seed);
     context->save_for_backward({softmaxes, query, window_key, window_value, or_none(window_bias), or_none(position_bias),
                                 or_none(window_positions), or_none(chunk_key), or_none(chunk_value),
-                                or_none(chunk_positions), result});
+                                or_none(chunk_positions), query.is_cpu() ? Tensor() : result});
     context->saved_data["window"] = window;
     context->saved_data["chunks"] = chunks;
     context->saved_data["scale"] = scale;
@@ -197,13 +197,14 @@ class CausalAttention : public torch::autograd::Function<CausalAttention> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    check_first_derivative("causal_attention");
     static const auto op =
         c10::Dispatcher::singleton().findSchemaOrThrow("tls::causal_attention_backward", "").typed<Backward>();
     const auto saved = context->get_saved_variables();
     const auto optional = [&](int64_t index) { return optional_of(saved[index]); };
     auto& numbers = context->saved_data;
     auto [dquery, dkey, dvalue, dwindow_bias, dposition_bias, dwindow_positions, dchunk_key, dchunk_value, dchunk_positions] =
-        op.call(gradients[0], saved[10], saved[0], saved[1], saved[2], saved[3], optional(4), optional(5), optional(6), optional(7),
+        op.call(gradients[0], optional(10), saved[0], saved[1], saved[2], saved[3], optional(4), optional(5), optional(6), optional(7),
                 optional(8), optional(9), numbers["window"].toInt(), numbers["chunks"].toIntVector(),
                 numbers["scale"].toDouble(), numbers["dropout"].toDouble(), numbers["seed"].toInt());
     return {dquery,     dkey,         dvalue,           dwindow_bias, dposition_bias, dwindow_positions,
@@ -236,7 +237,7 @@ TORCH_LIBRARY_FRAGMENT(tls, library) {
       "position_bias, Tensor? window_positions, Tensor? chunk_key, Tensor? chunk_value, Tensor? chunk_positions, int window, "
       "int[] chunks, float scale, float dropout, int seed) -> (Tensor result, Tensor softmaxes)");
   library.def(
-      "causal_attention_backward(Tensor gradient, Tensor result, Tensor softmaxes, Tensor query, Tensor window_key, Tensor window_value, "
+      "causal_attention_backward(Tensor gradient, Tensor? result, Tensor softmaxes, Tensor query, Tensor window_key, Tensor window_value, "
       "Tensor? window_bias, Tensor? position_bias, Tensor? window_positions, Tensor? chunk_key, Tensor? chunk_value, Tensor? "
       "chunk_positions, int window, int[] chunks, float scale, float dropout, int seed) -> (Tensor, Tensor, Tensor, Tensor, "
       "Tensor, Tensor, Tensor, Tensor, Tensor)");

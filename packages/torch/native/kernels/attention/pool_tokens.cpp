@@ -163,6 +163,7 @@ class PoolTokens : public torch::autograd::Function<PoolTokens> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    check_first_derivative("pool_tokens");
     static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("tls::pool_tokens_backward", "").typed<Backward>();
     const auto saved = context->get_saved_variables();
     const auto or_zeros = [&](const Tensor& gradient) { return gradient.defined() ? gradient : at::zeros_like(saved[4]); };

@@ -40,6 +40,12 @@ inline void check_like(const char* name, const at::Tensor& tensor, const at::Ten
               " ", tensor.scalar_type(), " on ", tensor.device());
 }
 
+// In a backward: its gradients are no functions of the arguments to libtorch, which would take them for constants.
+inline void check_first_derivative(const char* name) {
+  TORCH_CHECK(!at::GradMode::is_enabled(), name, ": expected no gradient of its gradient (createGraph), which it has none of; ",
+              "with setFusedOperators(false) or TRANSFORMER_LS_OPERATORS=composed operators are used that have");
+}
+
 // Memory of one thread, aligned for the widest vectors.
 template <class T>
 class ScratchMemory {

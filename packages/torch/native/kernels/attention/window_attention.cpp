@@ -91,10 +91,10 @@ void run_backward(const WindowArguments<T>& arguments, const Division& division,
       });
 }
 
-// All weights of a query are at hand, so that the result is not needed.
+// All weights of a query are at hand, so that the result is not needed (on CUDA it is).
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward_cpu(
-    const Tensor& gradient, const Tensor& /*result*/, const Tensor& log_sums, const Tensor& query, const Tensor& key, const Tensor& value,
-    const OptionalTensor& shared_key, const OptionalTensor& shared_value, const OptionalTensor& bias,
+    const Tensor& gradient, const OptionalTensor& /*result*/, const Tensor& log_sums, const Tensor& query, const Tensor& key,
+    const Tensor& value, const OptionalTensor& shared_key, const OptionalTensor& shared_value, const OptionalTensor& bias,
     const OptionalTensor& visible, at::IntArrayRef grid, at::IntArrayRef window, at::IntArrayRef reach, double scale,
     double dropout, int64_t seed) {
   const WindowShape shape =
@@ -136,8 +136,8 @@ using Forward = std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const T
                                            const OptionalTensor&, const OptionalTensor&, const OptionalTensor&,
                                            at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, double, double, int64_t);
 using Backward = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>(
-    const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const OptionalTensor&, const OptionalTensor&,
-    const OptionalTensor&, const OptionalTensor&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, double, double, int64_t);
+    const Tensor&, const OptionalTensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const OptionalTensor&,
+    const OptionalTensor&, const OptionalTensor&, const OptionalTensor&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, double, double, int64_t);
 
 class WindowAttention : public torch::autograd::Function<WindowAttention> {
  public:
@@ -150,7 +150,7 @@ class WindowAttention : public torch::autograd::Function<WindowAttention> {
     auto [result, log_sums] = op.call(query, key, value, shared_key, shared_value, bias, visible, grid, window, reach, scale,
                                       dropout, seed);
     context->save_for_backward({query, key, value, or_none(shared_key), or_none(shared_value), or_none(bias),
-                                or_none(visible), log_sums, result});
+                                or_none(visible), log_sums, query.is_cpu() ? Tensor() : result});
     context->saved_data["grid"] = grid;
     context->saved_data["window"] = window;
     context->saved_data["reach"] = reach;
@@ -161,13 +161,14 @@ class WindowAttention : public torch::autograd::Function<WindowAttention> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    check_first_derivative("window_attention");
     static const auto op =
         c10::Dispatcher::singleton().findSchemaOrThrow("tls::window_attention_backward", "").typed<Backward>();
     const auto saved = context->get_saved_variables();
     const auto numbers = [&](const char* name) { return context->saved_data[name].toIntVector(); };
     const auto grid = numbers("grid"), window = numbers("window"), reach = numbers("reach");
     auto [dq, dk, dv, dsk, dsv, dbias] =
-        op.call(gradients[0], saved[8], saved[7], saved[0], saved[1], saved[2], optional_of(saved[3]), optional_of(saved[4]),
+        op.call(gradients[0], optional_of(saved[8]), saved[7], saved[0], saved[1], saved[2], optional_of(saved[3]), optional_of(saved[4]),
                 optional_of(saved[5]), optional_of(saved[6]), grid, window, reach, context->saved_data["scale"].toDouble(),
                 context->saved_data["dropout"].toDouble(), context->saved_data["seed"].toInt());
     return {dq, dk, dv, dsk, dsv, dbias, {}, {}, {}, {}, {}, {}, {}};
@@ -194,8 +195,8 @@ TORCH_LIBRARY_FRAGMENT(tls, library) {
       "Tensor? visible, int[] grid, int[] window, int[] reach, float scale, float dropout, int seed) -> (Tensor result, Tensor "
       "log_sums)");
   library.def(
-      "window_attention_backward(Tensor gradient, Tensor result, Tensor log_sums, Tensor query, Tensor key, Tensor value, Tensor? shared_key, "
-      "Tensor? shared_value, Tensor? bias, Tensor? visible, int[] grid, int[] window, int[] reach, float scale, float dropout, "
+      "window_attention_backward(Tensor gradient, Tensor? result, Tensor log_sums, Tensor query, Tensor key, Tensor value, "
+      "Tensor? shared_key, Tensor? shared_value, Tensor? bias, Tensor? visible, int[] grid, int[] window, int[] reach, float scale, float dropout, "
       "int seed) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
 }
 

@@ -28,7 +28,8 @@ Tensor feed_forward(const Tensor& input, const Tensor& first, const OptionalTens
                     const OptionalTensor& second_bias) {
   TORCH_CHECK(input.device().is_cpu() && input.dim() > 0, "feed_forward: expected an input (..., I) on cpu, received ",
               input.sizes(), " on ", input.device());
-  TORCH_CHECK(!at::GradMode::is_enabled() || !(input.requires_grad() || first.requires_grad() || second.requires_grad()),
+  const auto wanted = [](const OptionalTensor& tensor) { return tensor && tensor->requires_grad(); };
+  TORCH_CHECK(!at::GradMode::is_enabled() || !(wanted(input) || wanted(first) || wanted(first_bias) || wanted(second) || wanted(second_bias)),
               "feed_forward: expected no gradients to be wanted, which it has none of");
   TORCH_CHECK(first.dim() == 2 && second.dim() == 2, "feed_forward: expected two weights (out, in), received ", first.sizes(),
               " and ", second.sizes());

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "../attention/tensors.h"
 #include "../attention/work.h"
 
 namespace tls {
@@ -40,6 +41,7 @@ class Gelu : public torch::autograd::Function<Gelu> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    check_first_derivative("gelu");
     at::AutoDispatchBelowADInplaceOrView below;
     const Tensor x = context->get_saved_variables()[0].contiguous(), g = gradients[0].contiguous();
     Tensor dx = at::empty(x.sizes(), x.options());

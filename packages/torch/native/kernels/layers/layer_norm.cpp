@@ -59,6 +59,7 @@ class LayerNorm : public torch::autograd::Function<LayerNorm> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    check_first_derivative("layer_norm");
     at::AutoDispatchBelowADInplaceOrView below;
     const auto saved = context->get_saved_variables();
     const Tensor x = rows_of_width(saved[0]), w = whole(optional_of(saved[1])), g = rows_of_width(gradients[0]);

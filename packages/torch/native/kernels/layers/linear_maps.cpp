@@ -179,6 +179,7 @@ class LinearMaps : public torch::autograd::Function<LinearMaps> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    check_first_derivative("linear_maps");
     const auto saved = context->get_saved_variables();
     at::AutoDispatchBelowADInplaceOrView below;
     Gradients found = backward_of(gradients, saved[0], at::TensorList(saved).slice(1), context->saved_data["biased"].toBool(),

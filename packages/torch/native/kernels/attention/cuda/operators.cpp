@@ -73,6 +73,12 @@ void check_sums(const char* name, const Tensor& sums, const Tensor& query, at::I
               sizes, " float32 on ", query.device(), ", received ", sums.sizes(), " ", sums.scalar_type(), " on ", sums.device());
 }
 
+// The backward reads the result, of which the CPU has no need.
+void check_result(const OptionalTensor& result, const Tensor& query) {
+  TORCH_CHECK(result, "expected the result ", query.sizes(), ", received none");
+  check_like("result", *result, query, query.sizes());
+}
+
 // Not read before it is written, unless some of it is not written at all.
 Tensor made_like(const Tensor& like, bool whole) {
   return whole ? at::empty(like.sizes(), like.options()) : at::zeros(like.sizes(), like.options());
@@ -123,14 +129,15 @@ std::tuple<Tensor, Tensor> window_forward(const Tensor& query, const Tensor& key
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> window_backward(
-    const Tensor& gradient, const Tensor& result, const Tensor& log_sums, const Tensor& query, const Tensor& key, const Tensor& value,
-    const OptionalTensor& shared_key, const OptionalTensor& shared_value, const OptionalTensor& bias, const OptionalTensor& visible,
+    const Tensor& gradient, const OptionalTensor& result, const Tensor& log_sums, const Tensor& query, const Tensor& key,
+    const Tensor& value, const OptionalTensor& shared_key, const OptionalTensor& shared_value, const OptionalTensor& bias,
+    const OptionalTensor& visible,
     at::IntArrayRef grid, at::IntArrayRef window, at::IntArrayRef reach, double scale, double dropout, int64_t seed) {
   const c10::cuda::CUDAGuard guard(query.device());
   const WindowShape shape =
       checked_shape(query, key, value, shared_key, shared_value, bias, visible, {grid, window, reach}, dropout);
   check_like("gradient", gradient, query, query.sizes());
-  check_like("result", result, query, query.sizes());
+  check_result(result, query);
   check_sums("log_sums", log_sums, query, {shape.batch, shape.heads, query.size(1)});
   const WindowInputs in = readable(query, key, value, shared_key, shared_value, bias, visible);
   const bool some = query.numel() > 0;
@@ -138,7 +145,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> window_backward(
          dv = made_like(query, !visible && shape.has_window), dsk = made_like(shared_key, some), dsv = made_like(shared_value, some),
          dbias = made_like(bias, some && shape.has_window);
   if (!some) return {dq, dk, dv, dsk, dsv, dbias};
-  const Tensor g = with_rows(gradient), of = with_rows(result), sums = log_sums.contiguous();
+  const Tensor g = with_rows(gradient), of = with_rows(*result), sums = log_sums.contiguous();
   Problem p = problem_of(in, shape, scale, {dropout, static_cast<uint64_t>(seed)});
   p.result = rows(of);
   p.log_sums = sums.data_ptr<float>();
@@ -194,7 +201,7 @@ std::tuple<Tensor, Tensor> causal_forward(const Tensor& query, const Tensor& win
 
 using CausalGradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
-CausalGradients causal_backward(const Tensor& gradient, const Tensor& result, const Tensor& softmaxes, const Tensor& query,
+CausalGradients causal_backward(const Tensor& gradient, const OptionalTensor& result, const Tensor& softmaxes, const Tensor& query,
                                 const Tensor& window_key, const Tensor& window_value, const OptionalTensor& window_bias,
                                 const OptionalTensor& position_bias, const OptionalTensor& window_positions,
                                 const OptionalTensor& chunk_key, const OptionalTensor& chunk_value,
@@ -205,7 +212,7 @@ CausalGradients causal_backward(const Tensor& gradient, const Tensor& result, co
                              chunk_positions);
   const CausalShape shape = checked_shape(in, window, chunks, dropout);
   check_like("gradient", gradient, query, query.sizes());
-  check_like("result", result, query, query.sizes());
+  check_result(result, query);
   check_sums("softmaxes", softmaxes, query, {shape.batch, shape.heads, shape.queries, 2});
   const Tensor positions = reached(in.window_positions, shape);
   Problem p = problem_of(in, positions, shape, scale, {dropout, static_cast<uint64_t>(seed)});
@@ -215,7 +222,7 @@ CausalGradients causal_backward(const Tensor& gradient, const Tensor& result, co
          dwindow_positions = made_like(window_positions, false), dchunk_key = made_like(chunk_key, chunked),
          dchunk_value = made_like(chunk_value, chunked), dchunk_positions = made_like(chunk_positions, chunked);
   if (some) {
-    const Tensor g = with_rows(gradient), of = with_rows(result), sums = softmaxes.contiguous();
+    const Tensor g = with_rows(gradient), of = with_rows(*result), sums = softmaxes.contiguous();
     p.result = rows(of);
     p.softmaxes = sums.data_ptr<float>();
     p.result_gradient = rows(g);

@@ -29,6 +29,7 @@ inline void mma_16bit(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)
 inline void mma_16bit(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], float16) { emulation::mma_m16n8k16<float16>(c, a, b); }
 inline void mma_tf32(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { emulation::mma_m16n8k8(c, a, b); }
 inline uint32_t nearest_tf32(float x) { return emulation::nearest_tf32(x); }
+inline float float_of(uint32_t bits) { return emulation::float_of(bits); }
 inline void load_matrices(uint32_t (&to)[4], const void* row) { emulation::ldmatrix(to, row, false); }
 inline void load_matrices_across(uint32_t (&to)[4], const void* row) { emulation::ldmatrix(to, row, true); }
 inline void copy_16_bytes(void* to, const void* from, bool present) { emulation::copy_async(to, from, present); }
@@ -79,6 +80,7 @@ __device__ inline uint32_t nearest_tf32(float x) {
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
   return bits;
 }
+__device__ inline float float_of(uint32_t bits) { return __uint_as_float(bits); }
 
 __device__ inline uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));

@@ -42,46 +42,24 @@ __device__ inline int warp_of_thread() { return threadIdx.x / kWarpThreads; }
 // The terms of a float32 product are taken in the order 0 2 4 6 1 3 5 7, on both sides: so a lane's two terms are neighbours, and
 // results are operands without moving.
 
+// 16 rows of A, or two neighbouring groups of 8 columns of B.
 template <class T>
-struct OperandA {
+struct Operand {
   uint32_t words[4];
 };
 template <>
-struct OperandA<float> {
+struct Operand<float> {
   uint32_t high[4], low[4];
 
   __device__ void set(int i, float x) {
     high[i] = nearest_tf32(x);
-#if defined(TLS_CUDA_EMULATION)
-    low[i] = nearest_tf32(x - emulation::float_of(high[i]));
-#else
-    low[i] = nearest_tf32(x - __uint_as_float(high[i]));
-#endif
-  }
-};
-
-// Of two neighbouring groups of 8 columns.
-template <class T>
-struct OperandB {
-  uint32_t words[4];
-};
-template <>
-struct OperandB<float> {
-  uint32_t high[4], low[4];
-
-  __device__ void set(int i, float x) {
-    high[i] = nearest_tf32(x);
-#if defined(TLS_CUDA_EMULATION)
-    low[i] = nearest_tf32(x - emulation::float_of(high[i]));
-#else
-    low[i] = nearest_tf32(x - __uint_as_float(high[i]));
-#endif
+    low[i] = nearest_tf32(x - float_of(high[i]));
   }
 };
 
 // a(m, k) = tile[row + m][column + k]
 template <class T>
-__device__ inline void read_a(OperandA<T>& a, Tile<T> tile, int row, int column) {
+__device__ inline void read_a(Operand<T>& a, Tile<T> tile, int row, int column) {
   const int lane = lane_of_thread();
   if constexpr (sizeof(T) == 2) {
     load_matrices(a.words, tile.at(row + lane % 16, column + lane / 16 * 8));
@@ -96,7 +74,7 @@ __device__ inline void read_a(OperandA<T>& a, Tile<T> tile, int row, int column)
 
 // a(m, k) = tile[row + k][column + m]
 template <class T>
-__device__ inline void read_a_across(OperandA<T>& a, Tile<T> tile, int row, int column) {
+__device__ inline void read_a_across(Operand<T>& a, Tile<T> tile, int row, int column) {
   const int lane = lane_of_thread();
   if constexpr (sizeof(T) == 2) {
     load_matrices_across(a.words, tile.at(row + lane % 8 + lane / 16 * 8, column + lane / 8 % 2 * 8));
@@ -111,7 +89,7 @@ __device__ inline void read_a_across(OperandA<T>& a, Tile<T> tile, int row, int 
 
 // a(m, k) = tile[row + m][column + k], of float32 numbers in any case.
 template <class T>
-__device__ inline void read_a_rounded(OperandA<T>& a, Tile<float> tile, int row, int column) {
+__device__ inline void read_a_rounded(Operand<T>& a, Tile<float> tile, int row, int column) {
   const int lane = lane_of_thread();
   if constexpr (sizeof(T) == 4) {
     read_a(a, tile, row, column);
@@ -126,7 +104,7 @@ __device__ inline void read_a_rounded(OperandA<T>& a, Tile<float> tile, int row,
 
 // a = columns [step * kDepth, + kDepth) of results (16, 8 * kColumns).
 template <class T, int kColumns>
-__device__ inline void read_a_of_results(OperandA<T>& a, const float (&results)[kColumns][4], int step) {
+__device__ inline void read_a_of_results(Operand<T>& a, const float (&results)[kColumns][4], int step) {
   if constexpr (sizeof(T) == 2) {
     const float(&left)[4] = results[2 * step], (&right)[4] = results[2 * step + 1];
     a.words[0] = packed(left[0], left[1], T{});
@@ -143,7 +121,7 @@ __device__ inline void read_a_of_results(OperandA<T>& a, const float (&results)[
 
 // b(k, n) = tile[row + n][column + k] for 16 n
 template <class T>
-__device__ inline void read_b(OperandB<T>& b, Tile<T> tile, int row, int column) {
+__device__ inline void read_b(Operand<T>& b, Tile<T> tile, int row, int column) {
   const int lane = lane_of_thread();
   if constexpr (sizeof(T) == 2) {
     load_matrices(b.words, tile.at(row + lane % 8 + lane / 16 * 8, column + lane / 8 % 2 * 8));
@@ -158,7 +136,7 @@ __device__ inline void read_b(OperandB<T>& b, Tile<T> tile, int row, int column)
 
 // b(k, n) = tile[row + k][column + n] for 16 n
 template <class T>
-__device__ inline void read_b_across(OperandB<T>& b, Tile<T> tile, int row, int column) {
+__device__ inline void read_b_across(Operand<T>& b, Tile<T> tile, int row, int column) {
   const int lane = lane_of_thread();
   if constexpr (sizeof(T) == 2) {
     load_matrices_across(b.words, tile.at(row + lane % 16, column + lane / 16 * 8));
@@ -178,7 +156,7 @@ template <class T, int kColumns>
 struct Sums {
   __device__ explicit Sums(float (&to)[kColumns][4]) : to_(to) {}
   // Columns [8 * n, + 16).
-  __device__ void add(int n, const OperandA<T>& a, const OperandB<T>& b) {
+  __device__ void add(int n, const Operand<T>& a, const Operand<T>& b) {
     mma_16bit(to_[n], a.words, {b.words[0], b.words[1]}, T{});
     mma_16bit(to_[n + 1], a.words, {b.words[2], b.words[3]}, T{});
   }
@@ -196,7 +174,7 @@ struct Sums<float, kColumns> {
 #pragma unroll
       for (int i = 0; i < 4; ++i) high_[n][i] = low_[n][i] = 0;
   }
-  __device__ void add(int n, const OperandA<float>& a, const OperandB<float>& b) {
+  __device__ void add(int n, const Operand<float>& a, const Operand<float>& b) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const uint32_t high[2] = {b.high[2 * half], b.high[2 * half + 1]}, low[2] = {b.low[2 * half], b.low[2 * half + 1]};
@@ -231,11 +209,11 @@ __device__ inline void add_rows_by_rows(float (&c)[kColumns][4], Tile<T> a, int 
   Sums<T, kColumns> sums(c);
 #pragma unroll 4
   for (int k = 0; k < depth; k += kDepth<T>) {
-    OperandA<T> left;
+    Operand<T> left;
     read_a(left, a, row, k);
 #pragma unroll
     for (int n = 0; n < kColumns; n += 2) {
-      OperandB<T> right;
+      Operand<T> right;
       read_b(right, b, first + 8 * n, k);
       sums.add(n, left, right);
     }
@@ -249,11 +227,11 @@ __device__ inline void add_results_by_columns(float (&c)[kColumns][4], const flo
   Sums<T, kColumns> sums(c);
 #pragma unroll
   for (int step = 0; step < 8 * kTerms / kDepth<T>; ++step) {
-    OperandA<T> left;
+    Operand<T> left;
     read_a_of_results<T>(left, weights, step);
 #pragma unroll
     for (int n = 0; n < kColumns; n += 2) {
-      OperandB<T> right;
+      Operand<T> right;
       read_b_across(right, b, step * kDepth<T>, column + 8 * n);
       sums.add(n, left, right);
     }
@@ -267,11 +245,11 @@ __device__ inline void add_rounded_by_columns(float (&c)[kColumns][4], Tile<floa
                                               int end) {
   Sums<T, kColumns> sums(c);
   for (int k = first; k < end; k += kDepth<T>) {
-    OperandA<T> left;
+    Operand<T> left;
     read_a_rounded<T>(left, a, row, k);
 #pragma unroll
     for (int n = 0; n < kColumns; n += 2) {
-      OperandB<T> right;
+      Operand<T> right;
       read_b_across(right, b, k, column + 8 * n);
       sums.add(n, left, right);
     }
@@ -285,11 +263,11 @@ __device__ inline void add_columns_by_columns(float (&c)[kColumns][4], Tile<T> a
   Sums<T, kColumns> sums(c);
 #pragma unroll 4
   for (int k = 0; k < depth; k += kDepth<T>) {
-    OperandA<T> left;
+    Operand<T> left;
     read_a_across(left, a, k, row);
 #pragma unroll
     for (int n = 0; n < kColumns; n += 2) {
-      OperandB<T> right;
+      Operand<T> right;
       read_b_across(right, b, k, column + 8 * n);
       sums.add(n, left, right);
     }
