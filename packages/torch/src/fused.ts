@@ -57,11 +57,11 @@ export function fusedLinearMaps(
 ): readonly Tensor[] | null {
   const given = biases.filter((bias) => bias !== null);
   const alike = given.length === 0 || given.length === weights.length;
-  return alike && suits(input, weights) ? mapsOp(input, weights, given) : null;
+  return alike && fusedMapsFor(input, weights) ? mapsOp(input, weights, given) : null;
 }
 
-/** Many rows, and weights that stay in a cache. */
-function suits(input: Tensor, weights: readonly Tensor[]): boolean {
+/** Whether fused operators are to be used for maps (…, in) → (…, out) by these weights: many rows, and weights that stay in a cache. */
+export function fusedMapsFor(input: Tensor, weights: readonly Tensor[]): boolean {
   return (
     fusedFor(input) &&
     input.ndim > 1 &&
@@ -81,7 +81,7 @@ export interface LinearWeights {
 
 /** GELU between two linear maps; null where gradients are wanted, or there is none of ours. */
 export function fusedFeedForward(input: Tensor, first: LinearWeights, second: LinearWeights): Tensor | null {
-  if (isGradEnabled() || !suits(input, [first.weight, second.weight])) return null;
+  if (isGradEnabled() || !fusedMapsFor(input, [first.weight, second.weight])) return null;
   return feedForwardOp(input, first.weight, first.bias, second.weight, second.bias);
 }
 

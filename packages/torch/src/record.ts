@@ -136,6 +136,19 @@ function windowAttention({ inputs }: RecordedOp): number {
   return 2 * B * N * H * (queries * seen + grid![0] * grid![1] * shared);
 }
 
+/** Maps of x, two sums over all tokens for every slot, two products with shared keys and with those around each segment. */
+function bidirectionalLayer({ inputs }: RecordedOp): number {
+  const [B, L, D] = shapeOf(inputs[0]) as [number, number, number];
+  const [heads, window, reach] = inputs.slice(5, 8) as [number, number, number];
+  const maps = (inputs[1] as readonly RecordedValue[]).reduce(
+    (total: number, weight) => total + product(shapeOf(weight)),
+    0,
+  );
+  const slots = shapeOf((inputs[1] as readonly RecordedValue[])[3])[0]! / heads;
+  const queries = Math.ceil(L / window) * window;
+  return B * (L * maps + 4 * L * D * slots + 2 * queries * D * (window + 2 * reach));
+}
+
 /** Keys and values of every slot are sums over all tokens. */
 function poolTokens({ inputs }: RecordedOp): number {
   return 2 * product(shapeOf(inputs[1])) * shapeOf(inputs[0])[3]!;
@@ -171,6 +184,7 @@ const COUNTERS: Record<string, (op: RecordedOp) => number> = {
   'aten::conv2d': convolution,
   'aten::conv3d': convolution,
   'aten::convolution': convolution,
+  'tls::bidirectional_layer': bidirectionalLayer,
   'tls::linear_maps': linearMaps,
   'tls::feed_forward': feedForward,
   'tls::window_attention': windowAttention,

@@ -40,7 +40,7 @@ void check_linear(const std::string& name, const LinearKernels<T>& kernels) {
   std::vector<T> y(static_cast<size_t>(M * O), NAN), dx(static_cast<size_t>(M * I), NAN);
   const auto across = packed(kernels, tw, O, I, true), along = packed(kernels, tw, O, I, false);
   LinearMap<T> map{O, across.data(), tb.data(), y.data(), nullptr, O};
-  LinearArguments<T> a{I, tx.data(), I, &map, 1, nullptr};
+  LinearArguments<T> a{I, tx.data(), I, &map, 1, nullptr, false};
   auto scratch = scratch_of<T>(kernels.scratch(a, false));
   kernels.forward(a, 0, M, scratch.data());
   expect_near(name + " linear", y, mapped(x, I, weight, bias));

@@ -11,6 +11,7 @@ import {
   dropout,
   empty,
   forwardAll,
+  fusedMapsFor,
   init,
   LayerNorm,
   Linear,
@@ -18,7 +19,14 @@ import {
   operator,
   type Tensor,
 } from '@transformer-ls/torch';
-import { asHeads, attentionFused, poolTokens, weightDropout, windowAttention } from './fused.js';
+import {
+  asHeads,
+  attentionFused,
+  bidirectionalLayer,
+  poolTokens,
+  weightDropout,
+  windowAttention,
+} from './fused.js';
 import { mergeHeads, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import type { ObservableAttention, WeightsObserver } from './observed-weights.js';
@@ -53,6 +61,11 @@ export interface BidirectionalAttentionConfig {
 export class BidirectionalAttention extends Module implements ObservableAttention {
   readonly takesClassToken = true;
   observer: WeightsObserver | null = null;
+  /**
+   * Where the whole layer is one operator: compute keys and values again in the backward pass instead of keeping them. Less memory,
+   * for sequences that would not fit else, and about a quarter more time.
+   */
+  recompute = false;
   readonly W_q: Linear;
   readonly W_k: Linear;
   readonly W_v: Linear;
@@ -107,12 +120,40 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     return this.W_o.forward(mergeHeads(cat([classResult(first, tokens, ofClass), convolved], 2)));
   }
 
-  /** The same by operators that keep no scores. */
+  /** The same by operators that keep no scores: one, where there is neither a class token nor a convolution. */
   private fused(x: Tensor, mask: Tensor | null, classToken: Tensor | null): Tensor {
+    const tiling = this.segments(x.size(1));
+    const visible = mask === null ? null : mask.to('bool');
+    if (classToken !== null || this.conv !== null || this.dconv_fc === null || tiling === null)
+      return this.fusedInParts(x, visible, classToken, tiling);
+    const maps = [this.W_q, this.W_k, this.W_v, this.dconv_fc, this.W_o] as const;
+    const whole = fusedMapsFor(
+      x,
+      maps.map(({ weight }) => weight),
+    );
+    if (!whole) return this.fusedInParts(x, visible, classToken, tiling);
+    return bidirectionalLayer({
+      x,
+      maps,
+      norms: [this.dual_ln_l, this.dual_ln_s],
+      visible,
+      heads: this.config.heads,
+      window: tiling.tile,
+      reach: (tiling.window - 1) / 2,
+      scale: this.scale(),
+      dropout: weightDropout(this.config.attentionDropout, this.training),
+      recompute: this.recompute,
+    });
+  }
+
+  private fusedInParts(
+    x: Tensor,
+    visible: Tensor | null,
+    classToken: Tensor | null,
+    tiling: Tiling | null,
+  ): Tensor {
     const { heads: N, attentionDropout } = this.config;
     const L = x.size(1);
-    const tiling = this.segments(L);
-    const visible = mask === null ? null : mask.to('bool');
     const maps = [this.W_q, this.W_k, this.W_v, ...(this.dconv_fc === null ? [] : [this.dconv_fc])];
     const [query, ownKeys, ownValues, logits] = forwardAll(maps, x) as [Tensor, Tensor, Tensor, Tensor?];
     const keys = this.dual_ln_l.forward(ownKeys); // (B, L, D)

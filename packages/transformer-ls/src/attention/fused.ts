@@ -6,7 +6,15 @@
  * Shape letters: B batch, L tokens, N heads, H head size, D = N*H, R slots, C shared keys, S queries of a segment, Y keys that a segment
  * sees.
  */
-import { fusedOperatorsWanted, operator, randint, scope, type Tensor } from '@transformer-ls/torch';
+import {
+  fusedOperatorsWanted,
+  type LayerNorm,
+  type Linear,
+  operator,
+  randint,
+  scope,
+  type Tensor,
+} from '@transformer-ls/torch';
 
 const available = operator<(like: Tensor, headSize: number) => boolean>('tls::attention_available');
 
@@ -114,4 +122,63 @@ export function poolTokens(
 ): { readonly keys: Tensor; readonly values: Tensor } {
   const [pooledKeys, pooledValues] = poolOperator(logits, keys, values, visible);
   return { keys: pooledKeys, values: pooledValues };
+}
+
+export interface BidirectionalLayerInput {
+  /** (B, L, D) */
+  readonly x: Tensor;
+  /** Of queries, keys, values, logits (D to N*R) and of the result. */
+  readonly maps: readonly [Linear, Linear, Linear, Linear, Linear];
+  /** Of all keys and values, and of the pooled ones. */
+  readonly norms: readonly [LayerNorm, LayerNorm];
+  /** (B, L) bool: others are no keys, and attend to nothing; null: all. */
+  readonly visible: Tensor | null;
+  readonly heads: number;
+  /** Tokens of a segment, and those on either side that it sees. */
+  readonly window: number;
+  readonly reach: number;
+  /** Factor of the queries. */
+  readonly scale: number;
+  readonly dropout: WeightDropout;
+  /** Keys and values are computed again in the backward pass instead of being kept: less memory, more time. */
+  readonly recompute: boolean;
+}
+
+const bidirectionalLayerOperator =
+  operator<
+    (
+      x: Tensor,
+      weights: readonly Tensor[],
+      biases: readonly (Tensor | null)[],
+      norms: readonly (Tensor | null)[],
+      visible: Tensor | null,
+      heads: number,
+      window: number,
+      reach: number,
+      epsilons: readonly number[],
+      scale: number,
+      dropout: number,
+      seed: number,
+      recompute: boolean,
+    ) => Tensor
+  >('tls::bidirectional_layer');
+
+/** A whole layer in two sweeps over the tokens; queries, logits and what attention gives are never all in memory. (B, L, D). */
+export function bidirectionalLayer(input: BidirectionalLayerInput): Tensor {
+  const { x, maps, norms, visible, heads, window, reach, scale, dropout, recompute } = input;
+  return bidirectionalLayerOperator(
+    x,
+    maps.map(({ weight }) => weight),
+    maps.map(({ bias }) => bias),
+    norms.flatMap(({ weight, bias }) => [weight, bias]),
+    visible,
+    heads,
+    window,
+    reach,
+    norms.map(({ epsilon }) => epsilon),
+    scale,
+    dropout.probability,
+    dropout.seed,
+    recompute,
+  );
 }

@@ -7,13 +7,14 @@ import {
   operator,
   rand,
   randn,
+  recordOps,
   scope,
   setFusedOperators,
   type Tensor,
 } from '@transformer-ls/torch';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { setNumThreads } from '../../../torch/src/index.js';
+import { getNumThreads, setNumThreads } from '../../../torch/src/index.js';
 import { gradcheck } from '../../../torch/test/gradcheck.js';
 import { BidirectionalAttention } from '../../src/attention/bidirectional.js';
 import { attentionFused, poolTokens, windowAttention } from '../../src/attention/fused.js';
@@ -31,6 +32,7 @@ const sets = ['avx512', 'avx2', 'portable'].filter((name) => {
   }
 });
 instructions(widest);
+const threads = getNumThreads();
 
 beforeEach(() => manualSeed(1));
 afterEach(() => {
@@ -103,6 +105,8 @@ function checkAgainstComposed(
 const dtypesFor = (modelDim: number): readonly Dtype[] =>
   modelDim < 16 ? ['float64'] : ['float64', 'float32'];
 
+const small = { modelDim: 32, heads: 2, projectionRank: 8, convolutionSize: null, attentionDropout: 0 };
+
 describe('bidirectional attention, fused', () => {
   it('is the composed one, for any length, batch, window, rank, mask, class token and convolution', () => {
     const cases = fc.record({
@@ -142,20 +146,118 @@ describe('bidirectional attention, fused', () => {
     );
   });
 
-  it('is the composed one over several blocks and parts of one sequence', () => {
-    for (const windowSize of [8, 300])
-      scope(() => {
-        const attention = new BidirectionalAttention({
-          modelDim: 32,
-          heads: 1,
-          windowSize,
-          projectionRank: 8,
-          convolutionSize: null,
-          attentionDropout: 0,
-          mode: 'consistent',
+  it('is the composed one as one operator, over strips and parts of sequences, whatever it keeps', () => {
+    const cases = fc.record({
+      B: fc.integer({ min: 1, max: 4 }),
+      L: fc.integer({ min: 128, max: 1300 }),
+      heads: fc.integer({ min: 1, max: 3 }),
+      headSize: fc.constantFrom(1, 5, 8, 16, 20),
+      windowSize: fc.constantFrom(1, 2, 7, 8, 60, 300, 700),
+      projectionRank: fc.constantFrom(1, 5, 16, 33),
+      masked: fc.boolean(),
+      recompute: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(cases, ({ B, L, heads, headSize, masked, recompute, ...config }) => {
+        scope(() => {
+          const modelDim = heads * headSize;
+          const attention = new BidirectionalAttention({
+            ...config,
+            modelDim,
+            heads,
+            convolutionSize: null,
+            attentionDropout: 0,
+            mode: 'consistent',
+          });
+          attention.recompute = recompute;
+          const mask = masked ? rand([B, L]).gt(0.4) : null;
+          const { ops } = recordOps(() => attention.forward(randn([B, L, modelDim]), mask));
+          expect(ops.map(({ name }) => name)).toContain('tls::bidirectional_layer');
+          const run = (x: Tensor) => attention.forward(x, mask);
+          checkAgainstComposed(attention, [B, L, modelDim], run, dtypesFor(modelDim));
         });
-        checkAgainstComposed(attention, [1, 2500, 32], (x) => attention.forward(x, null));
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it('is the composed one in parts, where gradients are not wanted, and where every token is hidden', () => {
+    scope(() => {
+      const attention = new BidirectionalAttention({ ...small, windowSize: 8, mode: 'consistent' });
+      const x = randn([2, 700, 32]);
+      for (const mask of [null, rand([2, 700]).lt(0)]) {
+        const whole = noGrad(() => attention.forward(x, mask));
+        setFusedOperators(false);
+        expect(apart(whole, attention.forward(x, mask))).toBeLessThan(1e-5);
+        setFusedOperators(true);
+      }
+    });
+  });
+
+  it('gives the same bits with one thread and with two, and with keys kept or computed again', () => {
+    scope(() => {
+      const attention = new BidirectionalAttention({
+        ...small,
+        windowSize: 8,
+        attentionDropout: 0.2,
+        mode: 'consistent',
       });
+      const x = randn([1, 5000, 32]);
+      const run = (threads: number, recompute: boolean): Tensor[] => {
+        setNumThreads(threads);
+        attention.recompute = recompute;
+        manualSeed(3);
+        return results(attention, x, (input) => attention.forward(input, null), randn(x.shape));
+      };
+      const one = run(1, false);
+      for (const other of [run(2, false), run(2, true), run(1, true)])
+        other.forEach((value, i) => {
+          expect(apart(value, one[i]!)).toBe(0);
+        });
+    });
+    setNumThreads(threads);
+  });
+
+  it('has the gradients that differences tell, dropout included', () => {
+    scope(() => {
+      const double = (...shape: number[]) => rand(shape, { dtype: 'float64', requiresGrad: true });
+      const D = 6;
+      const square = () => double(D, D);
+      const weights = [square(), square(), square(), double(4, D), square()];
+      const biases = [double(D), double(D), double(D), double(4), double(D)];
+      const norms = [double(D), double(D), double(D), double(D)];
+      const layer = operator<(...inputs: unknown[]) => Tensor>('tls::bidirectional_layer');
+      for (const recompute of [false, true])
+        gradcheck(
+          (inputs) =>
+            layer(
+              inputs[0],
+              inputs.slice(1, 6),
+              inputs.slice(6, 11),
+              inputs.slice(11),
+              null,
+              ...[2, 4, 2, [1e-5, 1e-5], 0.7, 0.3, 5, recompute],
+            ),
+          [double(2, 9, D), ...weights, ...biases, ...norms],
+        );
+    });
+  });
+
+  it('says in one line what does not fit', () => {
+    scope(() => {
+      const layer = operator<(...inputs: unknown[]) => Tensor>('tls::bidirectional_layer');
+      const call = (x: Tensor, heads = 2, logits = 4) => {
+        const weights = [4, 4, 4, logits, 4].map((rows) => rand([rows, 4]));
+        const biases = [4, 4, 4, logits, 4].map((rows) => rand([rows]));
+        const norms = [4, 4, 4, 4].map((size) => rand([size]));
+        return layer(x, weights, biases, norms, null, heads, 4, 2, [1e-5, 1e-5], 1, 0, 0, false);
+      };
+      expect(call(rand([1, 5, 4])).shape).toEqual([1, 5, 4]);
+      expect(() => call(rand([5, 4]))).toThrow(/expected x \(B, L, D\)/);
+      expect(() => call(rand([1, 5, 4]), 3)).toThrow(/heads that divides 4, received 3/);
+      expect(() => call(rand([1, 5, 4]), 2, 5)).toThrow(/at least one slot for each of 2 heads/);
+      expect(() => call(rand([1, 5, 3]), 1)).toThrow(/expected logits|expected weight \[3, 3\]/);
+    });
   });
 });
 

@@ -35,7 +35,8 @@ struct WindowShape {
   bool has_window;
 };
 
-// Forward: query to log_sums are read or written. Backward: the gradients too, all but result_gradient added to.
+// Forward: query to log_sums are read or written. Backward: the gradients too; result_gradient is read, that of query written, the
+// others are added to; the result is made again where there is a place for it.
 template <class T>
 struct WindowArguments {
   WindowShape shape;
@@ -57,6 +58,8 @@ struct WindowKernels {
   int64_t (*strips)(const WindowShape&);
   // Strips between which another strip's keys end: two strips that far apart share none.
   int64_t (*apart)(const WindowShape&);
+  // Tokens of a strip of a sequence, all but the last: no fewer than a segment, and so than its reach.
+  int64_t (*strip_tokens)(const WindowShape&);
   // Numbers of scratch memory.
   int64_t (*scratch)(const WindowShape&, bool backward);
   void (*forward)(const WindowArguments<T>&, int64_t b, int64_t n, int64_t first_strip, int64_t end_strip, T* scratch);

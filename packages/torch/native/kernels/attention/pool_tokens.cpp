@@ -7,11 +7,11 @@
 #include <torch/library.h>
 
 #include <algorithm>
-#include <cmath>
 #include <tuple>
 
 #include "kernels.h"
 #include "pool_check.h"
+#include "pool_parts.h"
 #include "tensors.h"
 #include "work.h"
 
@@ -50,39 +50,6 @@ PoolArguments<T> arguments_of(const Tensor& logits, const Tensor& key, const Ten
   return a;
 }
 
-// Parts of a sequence were summed each under its own largest logit: here they come under one. Where no token is visible, 0.
-template <class T>
-void join(const PoolArguments<T>& a, const Tensor& parts, int64_t count, int64_t b, int64_t n, Rows<T> keys, Rows<T> values,
-          T* log_sums) {
-  const int64_t R = a.slots, H = a.head_size, stride = R * (2 + 2 * H);
-  const T* all = parts.data_ptr<T>() + (b * a.heads + n) * count * stride;
-  for (int64_t r = 0; r < R; ++r) {
-    T largest = -std::numeric_limits<T>::infinity(), sum = 0;
-    for (int64_t p = 0; p < count; ++p)
-      if (all[p * stride + R + r] > 0) largest = std::max(largest, all[p * stride + r]);
-    T *key = keys.at(b, r, n), *value = values.at(b, r, n);
-    std::fill(key, key + H, T{0});
-    std::fill(value, value + H, T{0});
-    for (int64_t p = 0; p < count; ++p) {
-      const T* part = all + p * stride;
-      if (!(part[R + r] > 0) && part[R + r] == part[R + r]) continue;
-      const T factor = std::exp(part[r] - largest);
-      sum += part[R + r] * factor;
-      const T *part_keys = part + 2 * R + r * H, *part_values = part_keys + R * H;
-      for (int64_t h = 0; h < H; ++h) {
-        key[h] += part_keys[h] * factor;
-        value[h] += part_values[h] * factor;
-      }
-    }
-    const T scale = sum == 0 ? T{0} : 1 / sum;
-    for (int64_t h = 0; h < H; ++h) {
-      key[h] *= scale;
-      value[h] *= scale;
-    }
-    log_sums[(b * a.heads + n) * R + r] = sum == 0 ? T{0} : largest + std::log(sum);
-  }
-}
-
 std::tuple<Tensor, Tensor, Tensor> forward_cpu(const Tensor& logits, const Tensor& key, const Tensor& value,
                                                const OptionalTensor& visible) {
   check_pool(logits, key, value, visible);
@@ -91,20 +58,17 @@ std::tuple<Tensor, Tensor, Tensor> forward_cpu(const Tensor& logits, const Tenso
   Tensor log_sums = at::zeros({B, N, R}, key.options());
   if (key.numel() == 0 || R == 0) return {pooled_key, pooled_value, log_sums};
   const Tensor s = with_rows(logits), k = with_rows(key), v = with_rows(value), seen = whole(visible);
-  const int64_t parts = parts_of(L), stride = R * (2 + 2 * H);
-  Tensor sums = at::empty({B * N * parts, stride}, key.options());
+  const int64_t parts = parts_of(L);
+  Tensor sums = at::empty({B * N * parts, pool_part_size(R, H)}, key.options());
   AT_DISPATCH_FLOATING_TYPES(key.scalar_type(), "pool_tokens", [&] {
     const auto a = arguments_of<scalar_t>(s, k, v, seen);
     const auto& kernel = kernels<scalar_t>().pool;
     each_pool_part<scalar_t>(B, N, parts, kernel.scratch(a, false), [&](int64_t b, int64_t n, int64_t part, scalar_t* scratch) {
-      scalar_t* to = sums.data_ptr<scalar_t>() + ((b * N + n) * parts + part) * stride;
-      kernel.forward(a, b, n, L * part / parts, L * (part + 1) / parts, {to, to + R, to + 2 * R, to + 2 * R + R * H}, scratch);
+      scalar_t* to = sums.data_ptr<scalar_t>() + ((b * N + n) * parts + part) * pool_part_size(R, H);
+      kernel.forward(a, b, n, L * part / parts, L * (part + 1) / parts, pool_part_at(to, R, H), scratch);
     });
-    at::parallel_for(0, B * N, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t bn = begin; bn < end; ++bn)
-        join(a, sums, parts, bn / N, bn % N, rows_of<scalar_t>(pooled_key), rows_of<scalar_t>(pooled_value),
-             log_sums.data_ptr<scalar_t>());
-    });
+    join_pool_parts(a, sums.data_ptr<scalar_t>(), B, parts, rows_of<scalar_t>(pooled_key), rows_of<scalar_t>(pooled_value),
+                    log_sums.data_ptr<scalar_t>());
   });
   return {pooled_key, pooled_value, log_sums};
 }

@@ -85,6 +85,7 @@ class WindowWork {
       shared_values_across_ = memory.take(H_ * Cp_);
       values_across_ = memory.take(H_ * Kp_);
       score_gradients_ = memory.take(group_ * width_);
+      results_again_ = memory.take(group_ * Hp_);
       kept_ = a_.dropout.probability > 0 ? memory.take(group_ * width_) : nullptr;
       query_gradients_ = memory.take(group_ * Hp_);
       key_gradients_ = memory.take(most * Hp_);
@@ -337,6 +338,7 @@ class WindowWork {
       std::memcpy(kept, scores_, static_cast<size_t>(group.count * width_) * sizeof(T));
       drop(group, kept);
     }
+    if (a_.result.data != nullptr) write_results_again(group, kept);
     // Of the weights: what their values are worth.
     product<false>(group.count, Cp_, H_, Matrix<T>{results_, Hp_}, shared_values_across_, Cp_, score_gradients_, width_);
     product<true>(C_, Hp_, group.count, Matrix<T>{kept, 1, width_}, results_, Hp_, shared_value_gradients_, Hp_);
@@ -356,6 +358,16 @@ class WindowWork {
       softmax_backward(row, scores_ + r * width_, width_);
     }
     gradients_of_queries_and_keys(group);
+  }
+
+  void write_results_again(const Group& group, const T* weights) {
+    product<false>(group.count, Hp_, C_, Matrix<T>{weights, width_}, shared_values_, Hp_, results_again_, Hp_);
+    each_piece(group, [&](const Piece& piece) {
+      product<true>(piece.count, Hp_, Y_, Matrix<T>{weights + piece.row * width_ + Cp_, width_}, values_ + piece.key * Hp_, Hp_,
+                    results_again_ + piece.row * Hp_, Hp_);
+    });
+    for (int64_t r = 0; r < group.count; ++r)
+      if (tokens_[r] >= 0) copy(a_.result.at(b_, tokens_[r], n_), results_again_ + r * Hp_, H_);
   }
 
   void gradients_of_queries_and_keys(const Group& group) {
@@ -400,7 +412,7 @@ class WindowWork {
   T *shared_values_, *shared_keys_, *shared_keys_across_, *shared_values_across_ = nullptr;
   T *keys_, *values_, *keys_across_, *values_across_ = nullptr;
   T* hidden_;
-  T *queries_, *scores_, *results_, *score_gradients_ = nullptr, *kept_ = nullptr;
+  T *queries_, *scores_, *results_, *results_again_ = nullptr, *score_gradients_ = nullptr, *kept_ = nullptr;
   T *query_gradients_ = nullptr, *key_gradients_ = nullptr, *value_gradients_ = nullptr;
   T *shared_key_gradients_ = nullptr, *shared_value_gradients_ = nullptr;
 };
@@ -410,6 +422,10 @@ WindowKernels<T> window_kernels() {
   WindowKernels<T> kernels;
   kernels.strips = [](const WindowShape& shape) { return WindowLayout(shape).strips(); };
   kernels.apart = [](const WindowShape& shape) { return WindowLayout(shape).apart(); };
+  kernels.strip_tokens = [](const WindowShape& shape) {
+    const WindowLayout layout(shape);
+    return layout.segments_of_block * layout.window_columns;
+  };
   kernels.scratch = [](const WindowShape& shape, bool backward) {
     WindowArguments<T> arguments{};
     arguments.shape = shape;

@@ -6,6 +6,7 @@
 
 #include "../attention/tensors.h"
 #include "../attention/work.h"
+#include "packed.h"
 
 namespace tls {
 namespace {
@@ -14,15 +15,6 @@ using at::Tensor;
 
 // Tokens that are worth a thread.
 constexpr int64_t kGrain = 96;
-
-template <class T>
-Tensor packed_across(const Tensor& weight) {
-  const auto& kernel = layer_kernels<T>().linear;
-  const int64_t O = weight.size(0), I = weight.size(1);
-  const Tensor given = weight.contiguous(), packed = at::empty({kernel.packed_size(I, O)}, weight.options());
-  kernel.pack(packed.data_ptr<T>(), given.data_ptr<T>(), 1, I, I, O);
-  return packed;
-}
 
 Tensor feed_forward(const Tensor& input, const Tensor& first, const OptionalTensor& first_bias, const Tensor& second,
                     const OptionalTensor& second_bias) {
@@ -43,7 +35,8 @@ Tensor feed_forward(const Tensor& input, const Tensor& first, const OptionalTens
   Tensor result = at::empty(sizes, input.options());
   if (result.numel() == 0) return result;
   AT_DISPATCH_FLOATING_TYPES(input.scalar_type(), "feed_forward", [&] {
-    const Tensor first_packed = packed_across<scalar_t>(first), second_packed = packed_across<scalar_t>(second);
+    const Tensor first_packed = packed<scalar_t>(first, PackedFor::results),
+                 second_packed = packed<scalar_t>(second, PackedFor::results);
     FeedForwardArguments<scalar_t> a{};
     a.inputs = x.size(1);
     a.inner = first.size(0);

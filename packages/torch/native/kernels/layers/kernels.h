@@ -26,6 +26,7 @@ struct LinearArguments {
   const LinearMap<T>* maps;
   int64_t count;
   T* input_gradient;  // (M, I) or null: not wanted
+  bool add;           // to what the gradient of the input holds
 };
 
 // Outputs [first_output, end_output) of a map, tokens [first, end), and what these add to: gradients of the weight, (O, Ip) with Ip the
@@ -77,7 +78,7 @@ struct NormArguments {
   T *means, *factors;      // (M); factors are 1 / standard deviation
   const T* result_gradient;
   int64_t gradient_row;
-  T* input_gradient;  // (M, D)
+  T* input_gradient;  // (M, D); may be result_gradient
 };
 
 template <class T>

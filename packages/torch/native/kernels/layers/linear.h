@@ -120,7 +120,9 @@ class LinearWork {
   void tile_gradient(int64_t token, int64_t count) {
     const bool direct = whole(I_);
     T* gradients = direct ? a_.input_gradient + token * I_ : input_gradients_;
-    bool any = false;
+    if (!direct && a_.add)
+      for (int64_t i = 0; i < count; ++i) copy_padded(gradients + i * Ip_, a_.input_gradient + (token + i) * I_, I_, Ip_);
+    bool any = a_.add;
     for (int64_t m = 0; m < a_.count; ++m) {
       const LinearMap<T>& map = a_.maps[m];
       if (map.result_gradient == nullptr) continue;

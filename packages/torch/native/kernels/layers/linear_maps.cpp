@@ -11,6 +11,7 @@
 
 #include "../attention/tensors.h"
 #include "../attention/work.h"
+#include "packed.h"
 
 namespace tls {
 namespace {
@@ -38,23 +39,15 @@ void check(const Tensor& input, at::TensorList weights, at::TensorList biases) {
 // (..., X) as rows.
 Tensor rows(const Tensor& tensor) { return with_rows(tensor.reshape({-1, tensor.size(-1)})); }
 
-// Maps whose weights, or with `across` their transposes, are packed into `memory`, which they keep.
+// Maps whose weights are packed into `memory`, which they keep.
 template <class T>
-std::vector<LinearMap<T>> packed_maps(at::TensorList weights, bool across, std::vector<Tensor>& memory) {
-  const auto& kernel = layer_kernels<T>().linear;
+std::vector<LinearMap<T>> packed_maps(at::TensorList weights, PackedFor use, std::vector<Tensor>& memory) {
   std::vector<LinearMap<T>> maps;
   for (const Tensor& weight : weights) {
-    const int64_t O = weight.size(0), I = weight.size(1);
-    memory.push_back(at::empty({across ? kernel.packed_size(I, O) : kernel.packed_size(O, I)}, weight.options()));
-    T* to = memory.back().data_ptr<T>();
-    const Tensor given = weight.contiguous();
-    if (across)
-      kernel.pack(to, given.data_ptr<T>(), 1, I, I, O);
-    else
-      kernel.pack(to, given.data_ptr<T>(), I, 1, O, I);
+    memory.push_back(packed<T>(weight, use));
     LinearMap<T> map{};
-    map.outputs = O;
-    map.packed = to;
+    map.outputs = weight.size(0);
+    map.packed = memory.back().data_ptr<T>();
     maps.push_back(map);
   }
   return maps;
@@ -72,14 +65,14 @@ std::vector<Tensor> forward_of(const Tensor& input, at::TensorList weights, at::
   for (const Tensor& bias : biases) whole_biases.push_back(bias.contiguous());
   if (M == 0) return results;
   AT_DISPATCH_FLOATING_TYPES(input.scalar_type(), "linear_maps", [&] {
-    auto maps = packed_maps<scalar_t>(weights, true, memory);
+    auto maps = packed_maps<scalar_t>(weights, PackedFor::results, memory);
     for (size_t m = 0; m < maps.size(); ++m) {
       maps[m].bias = whole_biases.empty() ? nullptr : whole_biases[m].data_ptr<scalar_t>();
       maps[m].result = results[m].data_ptr<scalar_t>();
       maps[m].row = maps[m].outputs;
     }
     LinearArguments<scalar_t> a{x.size(1),   x.data_ptr<scalar_t>(), x.stride(0),
-                                maps.data(), static_cast<int64_t>(maps.size()), nullptr};
+                                maps.data(), static_cast<int64_t>(maps.size()), nullptr, false};
     const auto& kernel = layer_kernels<scalar_t>().linear;
     at::parallel_for(0, M, kGrain, [&](int64_t first, int64_t end) {
       ScratchMemory<scalar_t> scratch(kernel.scratch(a, false));
@@ -135,7 +128,7 @@ Gradients backward_of(const variable_list& gradients, const Tensor& input, at::T
   std::vector<Tensor> given, memory;
   AT_DISPATCH_FLOATING_TYPES(input.scalar_type(), "linear_maps", [&] {
     const auto& kernel = layer_kernels<scalar_t>().linear;
-    auto maps = packed_maps<scalar_t>(weights, false, memory);
+    auto maps = packed_maps<scalar_t>(weights, PackedFor::input_gradient, memory);
     for (size_t m = 0; m < maps.size(); ++m) {
       given.push_back(gradients[m].defined() ? rows(gradients[m]) : Tensor());
       maps[m].result_gradient = given[m].defined() ? given[m].data_ptr<scalar_t>() : nullptr;
@@ -144,7 +137,7 @@ Gradients backward_of(const variable_list& gradients, const Tensor& input, at::T
     if (of_input) found.input = at::empty(input.sizes(), input.options());
     const LinearArguments<scalar_t> a{I,           x.data_ptr<scalar_t>(), x.stride(0),
                                       maps.data(), static_cast<int64_t>(maps.size()),
-                                      of_input ? found.input.data_ptr<scalar_t>() : nullptr};
+                                      of_input ? found.input.data_ptr<scalar_t>() : nullptr, false};
     if (of_input)
       at::parallel_for(0, M, kGrain, [&](int64_t first, int64_t end) {
         ScratchMemory<scalar_t> scratch(kernel.scratch(a, true));

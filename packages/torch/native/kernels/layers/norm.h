@@ -99,8 +99,8 @@ NormKernels<T> norm_kernels() {
   kernels.backward = [](const NormArguments<T>& a, int64_t first, int64_t end, T* weight_gradient, T* bias_gradient) {
     for (int64_t from = first; from < end; from += kNormRows) {
       const int64_t to = end - from < kNormRows ? end : from + kNormRows;
-      for (int64_t m = from; m < to; ++m) norm_input_gradient(a, m);
       norm_parameter_gradients(a, from, to, weight_gradient, bias_gradient);
+      for (int64_t m = from; m < to; ++m) norm_input_gradient(a, m);
     }
   };
   return kernels;

@@ -1,0 +1,659 @@
+// tls::bidirectional_layer: a whole layer of bidirectional long-short attention (Zhu et al. 2021, section 3): linear maps, norms,
+// dynamic projection, windows and the map of the results, forward and backward. CPU, float32 and float64. `BidirectionalAttention` of
+// transformer-ls composes the same of other operators, which is what this answers to.
+//
+// It goes over the sequence in strips of some hundred tokens, whose queries, logits and results never leave the cache. Between two sweeps
+// only keys and values are kept, as the maps give them, and between those of the backward pass their gradients:
+//   forward   1. keys, values and logits of a strip, which is pooled    2. its queries, attention, the result
+//   backward  1. attention, of which queries are done with              2. projection, norms and the other maps
+// What the backward pass needs besides is computed again; with `recompute` keys and values are, too.
+//
+// Shape letters: B batch, L tokens, D width, N heads, H = D/N, R slots of a head, T tokens of a strip, E tokens that it sees on either
+// side, S strips of a sequence, P parts.
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+#include "../attention/pool_parts.h"
+#include "../attention/tensors.h"
+#include "../attention/work.h"
+#include "packed.h"
+
+namespace tls {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// The linear maps, in the order of `weights` and `biases`.
+enum Map : int { kQuery, kKey, kValue, kLogits, kOutput, kMaps };
+// The parameters of the two norms, in the order of `norms`.
+enum Norm : int { kTokenWeight, kTokenBias, kSlotWeight, kSlotBias, kNorms };
+
+// Outputs of a map whose gradients stay in cache.
+constexpr int64_t kOutputs = 48;
+
+struct Settings {
+  int64_t heads, window, reach;
+  double token_epsilon, slot_epsilon, scale;
+  Dropout dropout;
+};
+
+struct Inputs {
+  Tensor x;                                        // (B, L, D)
+  std::array<Tensor, kMaps> weights, biases;       // (O, D), (O)
+  std::array<Tensor, kNorms> norms;                // (D)
+  Tensor visible;                                  // (B, L) or undefined
+};
+
+// What the forward pass leaves to the backward pass. Keys and values (B, L, D) are undefined where they are computed again.
+struct Kept {
+  Tensor key, value, log_sums;                     // log_sums (B, N, L)
+  Tensor pooled_key, pooled_value, pool_log_sums;  // (B, R, N, H) twice, (B, N, R)
+};
+
+// Between the sweeps of the backward pass: gradients of keys and values (B, L, D) that came from a strip's own windows, and those that
+// the windows of the strips beside it gave, (B * S, side, key or value, E, D).
+struct Between {
+  Tensor key, value, sides;
+};
+
+// Gradients of pooled keys and values, (B, R, N, H).
+struct Pooled {
+  Tensor key, value;
+};
+
+struct Gradients {
+  Tensor x;
+  std::array<Tensor, kMaps> weights, biases;
+  std::array<Tensor, kNorms> norms;
+};
+
+// Hands out one thread's memory in parts that begin at a whole number of cache lines; without memory it only counts.
+template <class T>
+class Parts {
+ public:
+  explicit Parts(T* memory) : memory_(memory) {}
+  T* take(int64_t count) {
+    T* part = memory_ == nullptr ? nullptr : memory_ + taken_;
+    taken_ += (count + 15) / 16 * 16;
+    return part;
+  }
+  int64_t taken() const { return taken_; }
+
+ private:
+  T* memory_;
+  int64_t taken_ = 0;
+};
+
+// Tokens [first, end) of sequence b, and [seen_first, seen_end), which they see.
+struct Strip {
+  int64_t index, b, first, end, seen_first, seen_end;
+  int64_t tokens() const { return end - first; }
+  int64_t seen() const { return seen_end - seen_first; }
+};
+
+template <class T>
+class Layer {
+ public:
+  Layer(const Inputs& in, const Settings& settings)
+      : in_(in),
+        settings_(settings),
+        B_(in.x.size(0)),
+        L_(in.x.size(1)),
+        D_(in.x.size(2)),
+        N_(settings.heads),
+        H_(D_ / N_),
+        R_(in.weights[kLogits].size(0) / N_),
+        window_kernel_(kernels<T>().window),
+        pool_kernel_(kernels<T>().pool),
+        linear_(layer_kernels<T>().linear),
+        norm_(layer_kernels<T>().norm) {
+    shape_ = {B_, N_, H_, R_, 1, L_, 1, settings.window, 0, settings.reach, true};
+    T_ = window_kernel_.strip_tokens(shape_);
+    E_ = settings.reach;
+    S_ = (L_ + T_ - 1) / T_;
+    int64_t weights = 0;
+    for (int m = 0; m < kMaps; ++m) {
+      weights += in.weights[m].numel();
+      forward_[m] = packed<T>(in.weights[m], PackedFor::results);
+    }
+    parts_ = std::max<int64_t>(1, std::min(B_ * S_, parts_for(B_ * L_ * D_, weights)));
+  }
+
+  Tensor forward(Kept& kept) {
+    const auto options = in_.x.options();
+    kept.key = at::empty({B_, L_, D_}, options);
+    kept.value = at::empty({B_, L_, D_}, options);
+    kept.log_sums = at::zeros({B_, N_, L_}, options);
+    kept.pooled_key = at::empty({B_, R_, N_, H_}, options);
+    kept.pooled_value = at::empty({B_, R_, N_, H_}, options);
+    kept.pool_log_sums = at::empty({B_, N_, R_}, options);
+    Tensor result = at::empty({B_, L_, D_}, options);
+    pool(kept);
+    norm_slots(kept);
+    each_strip([&](int64_t, const Strip& strip, Memory& m) { attend(strip, kept, result, m); });
+    return result;
+  }
+
+  Gradients backward(const Tensor& result_gradient, const Kept& kept, bool of_input) {
+    for (int m = 0; m < kMaps; ++m) backward_[m] = packed<T>(in_.weights[m], PackedFor::input_gradient);
+    norm_slots(kept);
+    Gradients found;
+    if (of_input) found.x = at::empty(in_.x.sizes(), in_.x.options());
+    make_copies();
+    between_ = {at::empty({B_, L_, D_}, in_.x.options()), at::empty({B_, L_, D_}, in_.x.options()),
+                at::empty({B_ * S_, 2, 2, E_, D_}, in_.x.options())};
+    each_strip([&](int64_t part, const Strip& strip, Memory& m) { attend_backward(part, strip, result_gradient, kept, found.x, m); });
+    const auto pooled = slots_backward(kept, found);
+    each_strip([&](int64_t part, const Strip& strip, Memory& m) { project_backward(part, strip, kept, pooled, found.x, m); });
+    sum_copies(found);
+    return found;
+  }
+
+ private:
+  // Rows of one strip, or of what it sees; one thread's own.
+  struct Memory {
+    explicit Memory(const Layer& layer, T* memory) {
+      const int64_t rows = layer.T_ * layer.D_, seen = (layer.T_ + 2 * layer.E_) * layer.D_, logits_of = layer.T_ * layer.N_ * layer.R_;
+      Parts<T> parts(memory);
+      raw_key = parts.take(seen);
+      raw_value = parts.take(seen);
+      key = parts.take(seen);
+      value = parts.take(seen);
+      key_gradient = parts.take(seen);
+      value_gradient = parts.take(seen);
+      query = parts.take(rows);
+      query_gradient = parts.take(rows);
+      result = parts.take(rows);
+      result_gradient = parts.take(rows);
+      logits = parts.take(logits_of);
+      logit_gradient = parts.take(logits_of);
+      for (T** one : {&key_means, &key_factors, &value_means, &value_factors}) *one = parts.take(layer.T_ + 2 * layer.E_);
+      scratch = parts.take(layer.kernel_scratch());
+      taken = parts.taken();
+    }
+    T *raw_key, *raw_value, *key, *value, *key_gradient, *value_gradient;
+    T *query, *query_gradient, *result, *result_gradient, *logits, *logit_gradient;
+    T *key_means, *key_factors, *value_means, *value_factors, *scratch;
+    int64_t taken;
+  };
+
+  // Each part adds to gradients of parameters of its own. As many as do not take much memory beside the sequence: for narrow layers
+  // always the same number; for wide ones two, or one for each thread.
+  static int64_t parts_for(int64_t numbers, int64_t weights) {
+    const int64_t least = std::max(2, at::get_num_threads());
+    return std::min<int64_t>(std::max(least, numbers / (4 * weights)), std::max(kWorkItems, least));
+  }
+
+  int64_t kernel_scratch() const {
+    LinearMap<T> maps[kMaps] = {};
+    for (int m = 0; m < kMaps; ++m) maps[m].outputs = in_.weights[m].size(0);
+    const LinearArguments<T> linear{D_, nullptr, D_, maps, kMaps, nullptr, true};
+    PoolArguments<T> pool{};
+    pool.head_size = H_;
+    pool.slots = R_;
+    return std::max({linear_.scratch(linear, false), linear_.scratch(linear, true), pool_kernel_.scratch(pool, false),
+                     pool_kernel_.scratch(pool, true), window_kernel_.scratch(shape_, true)});
+  }
+
+  // Calls act(part, strip, memory) for all strips, on several threads; those of a part one after another.
+  template <class Do>
+  void each_strip(Do act) const {
+    const int64_t all = B_ * S_;
+    at::parallel_for(0, parts_, 1, [&](int64_t begin, int64_t end) {
+      const Tensor memory = at::empty({Memory(*this, nullptr).taken}, in_.x.options());
+      Memory m(*this, memory.data_ptr<T>());
+      for (int64_t part = begin; part < end; ++part)
+        for (int64_t i = all * part / parts_; i < all * (part + 1) / parts_; ++i) {
+          const int64_t first = i % S_ * T_, last = std::min(L_, first + T_);
+          act(part, Strip{i, i / S_, first, last, std::max<int64_t>(0, first - E_), std::min(L_, last + E_)}, m);
+        }
+    });
+  }
+
+  // The first part that has strips of a sequence.
+  int64_t first_part(int64_t b) const { return ((b * S_ + 1) * parts_ - 1) / (B_ * S_); }
+
+  // ---- rows --------------------------------------------------------------------------------------------------------------------
+
+  // Row of a token of a (B, L, D) tensor.
+  T* row(const Tensor& tensor, int64_t b, int64_t token) const { return tensor.data_ptr<T>() + (b * L_ + token) * D_; }
+
+  // Memory that holds the rows from token `first` of a sequence on, as rows of the whole sequence: those outside are never touched.
+  template <class Number>
+  Rows<Number> rows_from(Number* memory, int64_t first, int64_t width) const {
+    return {memory - first * width, 0, width, width / N_};
+  }
+
+  using Outputs = std::initializer_list<std::pair<Map, T*>>;
+
+  // Maps of rows of D numbers.
+  void map(const T* rows, int64_t count, Outputs outputs, T* scratch) const {
+    LinearMap<T> maps[kMaps] = {};
+    int64_t wanted = 0;
+    for (const auto& [m, to] : outputs) {
+      const int64_t O = in_.weights[m].size(0);
+      maps[wanted++] = {O, forward_[m].template data_ptr<T>(), in_.biases[m].template data_ptr<T>(), to, nullptr, O};
+    }
+    linear_.forward({D_, rows, D_, maps, wanted, nullptr, false}, 0, count, scratch);
+  }
+
+  // The gradient of the input, where it is wanted, and of the maps' parameters, which are added to the part's.
+  void map_backward(int64_t part, const T* rows, int64_t count, Outputs gradients, T* input_gradient, bool add, T* scratch) const {
+    LinearMap<T> maps[kMaps] = {};
+    int64_t given = 0;
+    for (const auto& [m, gradient] : gradients) {
+      const int64_t O = in_.weights[m].size(0);
+      maps[given++] = {O, backward_[m].template data_ptr<T>(), nullptr, nullptr, gradient, O};
+    }
+    const LinearArguments<T> a{D_, rows, D_, maps, given, input_gradient, add};
+    if (input_gradient != nullptr) linear_.input_gradient(a, 0, count, scratch);
+    given = 0;
+    for (const auto& [m, gradient] : gradients) {
+      const int64_t O = in_.weights[m].size(0);
+      for (int64_t o = 0; o < O; o += kOutputs)
+        linear_.parameter_gradients(a, {given, o, std::min(O, o + kOutputs), 0, count, weight_copies_[m].at(part), bias_copies_[m].at(part)},
+                                    scratch);
+      ++given;
+    }
+  }
+
+  NormArguments<T> norm_arguments(const T* rows, Norm weight, Norm bias, double epsilon, T* means, T* factors) const {
+    NormArguments<T> a{};
+    a.width = D_;
+    a.epsilon = epsilon;
+    a.input = rows;
+    a.input_row = a.gradient_row = D_;
+    a.weight = in_.norms[weight].template data_ptr<T>();
+    a.bias = in_.norms[bias].template data_ptr<T>();
+    a.means = means;
+    a.factors = factors;
+    return a;
+  }
+
+  NormArguments<T> token_norm(const T* rows, T* means, T* factors) const {
+    return norm_arguments(rows, kTokenWeight, kTokenBias, settings_.token_epsilon, means, factors);
+  }
+
+  // Keys and values of tokens [first, end), before and after the norm. `key` and `value` are where those before it are.
+  struct Tokens {
+    const T *key, *value;
+  };
+  Tokens normed(int64_t b, int64_t first, int64_t end, const Kept& kept, Memory& m) const {
+    Tokens raw{m.raw_key, m.raw_value};
+    if (kept.key.defined())
+      raw = {row(kept.key, b, first), row(kept.value, b, first)};
+    else
+      map(row(in_.x, b, first), end - first, {{kKey, m.raw_key}, {kValue, m.raw_value}}, m.scratch);
+    norm(raw, end - first, m);
+    return raw;
+  }
+  void norm(const Tokens& raw, int64_t count, Memory& m) const {
+    auto keys = token_norm(raw.key, m.key_means, m.key_factors), values = token_norm(raw.value, m.value_means, m.value_factors);
+    keys.result = m.key;
+    values.result = m.value;
+    norm_.forward(keys, 0, count);
+    norm_.forward(values, 0, count);
+  }
+
+  // ---- forward -----------------------------------------------------------------------------------------------------------------
+
+  PoolArguments<T> pool_arguments(const Strip& strip, Memory& m) const {
+    PoolArguments<T> a{};
+    a.heads = N_;
+    a.head_size = H_;
+    a.tokens = L_;
+    a.slots = R_;
+    a.logits = rows_from<const T>(m.logits, strip.first, N_ * R_);
+    a.key = rows_from<const T>(m.key, strip.first, D_);
+    a.value = rows_from<const T>(m.value, strip.first, D_);
+    a.visible = visible();
+    return a;
+  }
+
+  const bool* visible() const { return in_.visible.defined() ? in_.visible.data_ptr<bool>() : nullptr; }
+
+  void pool(Kept& kept) const {
+    const int64_t size = pool_part_size(R_, H_);
+    const Tensor sums = at::empty({B_ * N_ * S_, size}, in_.x.options());
+    each_strip([&](int64_t, const Strip& strip, Memory& m) {
+      const int64_t b = strip.b, first = strip.first, count = strip.tokens();
+      const Tokens raw{row(kept.key, b, first), row(kept.value, b, first)};
+      map(row(in_.x, b, first), count,
+          {{kKey, row(kept.key, b, first)}, {kValue, row(kept.value, b, first)}, {kLogits, m.logits}}, m.scratch);
+      norm(raw, count, m);
+      const auto a = pool_arguments(strip, m);
+      for (int64_t n = 0; n < N_; ++n) {
+        T* to = sums.data_ptr<T>() + ((b * N_ + n) * S_ + strip.index % S_) * size;
+        pool_kernel_.forward(a, b, n, first, strip.end, pool_part_at(to, R_, H_), m.scratch);
+      }
+    });
+    PoolArguments<T> a{};
+    a.heads = N_;
+    a.head_size = H_;
+    a.slots = R_;
+    join_pool_parts(a, sums.data_ptr<T>(), B_, S_, rows_of<T>(kept.pooled_key), rows_of<T>(kept.pooled_value),
+                    kept.pool_log_sums.data_ptr<T>());
+  }
+
+  NormArguments<T> slot_norm(const Tensor& pooled, const Tensor& statistics) const {
+    T* numbers = statistics.data_ptr<T>();
+    return norm_arguments(pooled.data_ptr<T>(), kSlotWeight, kSlotBias, settings_.slot_epsilon, numbers, numbers + B_ * R_);
+  }
+
+  // Keys and values that all tokens of a sequence see.
+  void norm_slots(const Kept& kept) {
+    const auto normed = [&](const Tensor& pooled, Tensor& statistics) {
+      statistics = at::empty({2, B_ * R_}, pooled.options());
+      const Tensor result = at::empty(pooled.sizes(), pooled.options());
+      auto a = slot_norm(pooled, statistics);
+      a.result = result.data_ptr<T>();
+      norm_.forward(a, 0, B_ * R_);
+      return result;
+    };
+    slot_key_ = normed(kept.pooled_key, slot_key_statistics_);
+    slot_value_ = normed(kept.pooled_value, slot_value_statistics_);
+  }
+
+  WindowArguments<T> window_arguments(const Strip& strip, const Kept& kept, Memory& m) const {
+    WindowArguments<T> a{};
+    a.shape = shape_;
+    a.scale = settings_.scale;
+    a.dropout = settings_.dropout;
+    a.query = rows_from<const T>(m.query, strip.first, D_);
+    a.key = rows_from<const T>(m.key, strip.seen_first, D_);
+    a.value = rows_from<const T>(m.value, strip.seen_first, D_);
+    a.shared_key = rows_of<const T>(slot_key_);
+    a.shared_value = rows_of<const T>(slot_value_);
+    a.visible = visible();
+    a.log_sums = kept.log_sums.data_ptr<T>();
+    a.result = rows_from<T>(m.result, strip.first, D_);
+    // What is hidden is not written.
+    if (a.visible != nullptr) std::fill(m.result, m.result + strip.tokens() * D_, T{0});
+    return a;
+  }
+
+  void attend(const Strip& strip, const Kept& kept, const Tensor& result, Memory& m) const {
+    normed(strip.b, strip.seen_first, strip.seen_end, kept, m);
+    map(row(in_.x, strip.b, strip.first), strip.tokens(), {{kQuery, m.query}}, m.scratch);
+    const auto a = window_arguments(strip, kept, m);
+    const int64_t index = strip.index % S_;
+    for (int64_t n = 0; n < N_; ++n) window_kernel_.forward(a, strip.b, n, index, index + 1, m.scratch);
+    map(m.result, strip.tokens(), {{kOutput, row(result, strip.b, strip.first)}}, m.scratch);
+  }
+
+  // ---- backward ----------------------------------------------------------------------------------------------------------------
+
+  T* side(int64_t strip, int64_t of_side, int64_t of_value) const {
+    return between_.sides.data_ptr<T>() + ((strip * 2 + of_side) * 2 + of_value) * E_ * D_;
+  }
+
+  void attend_backward(int64_t part, const Strip& strip, const Tensor& result_gradient, const Kept& kept, const Tensor& x_gradient,
+                       Memory& m) const {
+    const int64_t b = strip.b, first = strip.first, count = strip.tokens();
+    normed(b, strip.seen_first, strip.seen_end, kept, m);
+    map(row(in_.x, b, first), count, {{kQuery, m.query}}, m.scratch);
+    auto a = window_arguments(strip, kept, m);
+    T* given = row(result_gradient, b, first);
+    {
+      LinearMap<T> output{D_, backward_[kOutput].template data_ptr<T>(), nullptr, nullptr, given, D_};
+      linear_.input_gradient({D_, nullptr, D_, &output, 1, m.result_gradient, false}, 0, count, m.scratch);
+    }
+    if (a.visible != nullptr) std::fill(m.query_gradient, m.query_gradient + count * D_, T{0});
+    // From E tokens before the strip on, whether they exist or not.
+    std::fill(m.key_gradient, m.key_gradient + (count + 2 * E_) * D_, T{0});
+    std::fill(m.value_gradient, m.value_gradient + (count + 2 * E_) * D_, T{0});
+    a.result_gradient = rows_from<const T>(m.result_gradient, first, D_);
+    a.query_gradient = rows_from<T>(m.query_gradient, first, D_);
+    a.key_gradient = rows_from<T>(m.key_gradient, first - E_, D_);
+    a.value_gradient = rows_from<T>(m.value_gradient, first - E_, D_);
+    const int64_t copy = part - first_part(b);
+    a.shared_key_gradient = rows_of<T>(slot_key_copies_.select(0, copy));
+    a.shared_value_gradient = rows_of<T>(slot_value_copies_.select(0, copy));
+    const int64_t index = strip.index % S_;
+    for (int64_t n = 0; n < N_; ++n) window_kernel_.backward(a, b, n, index, index + 1, m.scratch);
+    map_backward(part, m.result, count, {{kOutput, given}}, nullptr, false, m.scratch);
+    map_backward(part, row(in_.x, b, first), count, {{kQuery, m.query_gradient}},
+                 x_gradient.defined() ? row(x_gradient, b, first) : nullptr, false, m.scratch);
+    const auto give = [&](const T* from, const Tensor& to, int64_t of_value) {
+      std::copy(from, from + E_ * D_, side(strip.index, 0, of_value));
+      std::copy(from + E_ * D_, from + (E_ + count) * D_, row(to, b, first));
+      std::copy(from + (E_ + count) * D_, from + (2 * E_ + count) * D_, side(strip.index, 1, of_value));
+    };
+    give(m.key_gradient, between_.key, 0);
+    give(m.value_gradient, between_.value, 1);
+  }
+
+  // Through the norm of the pooled keys and values, all at once: there are few.
+  Pooled slots_backward(const Kept& kept, Gradients& found) const {
+    Pooled pooled{sum_of_copies(slot_key_copies_).contiguous(), sum_of_copies(slot_value_copies_).contiguous()};
+    found.norms[kSlotWeight] = at::zeros({D_}, in_.x.options());
+    found.norms[kSlotBias] = at::zeros({D_}, in_.x.options());
+    const auto through = [&](const Tensor& of, const Tensor& statistics, const Tensor& gradient) {
+      auto a = slot_norm(of, statistics);
+      a.result_gradient = a.input_gradient = gradient.data_ptr<T>();
+      norm_.backward(a, 0, B_ * R_, found.norms[kSlotWeight].data_ptr<T>(), found.norms[kSlotBias].data_ptr<T>());
+    };
+    through(kept.pooled_key, slot_key_statistics_, pooled.key);
+    through(kept.pooled_value, slot_value_statistics_, pooled.value);
+    return pooled;
+  }
+
+  void project_backward(int64_t part, const Strip& strip, const Kept& kept, const Pooled& pooled, const Tensor& x_gradient,
+                        Memory& m) const {
+    const int64_t b = strip.b, first = strip.first, count = strip.tokens();
+    const Tokens raw = normed(b, first, strip.end, kept, m);
+    map(row(in_.x, b, first), count, {{kLogits, m.logits}}, m.scratch);
+    auto a = pool_arguments(strip, m);
+    a.log_sums = kept.pool_log_sums.data_ptr<T>();
+    a.pooled_key = rows_of<const T>(kept.pooled_key);
+    a.pooled_value = rows_of<const T>(kept.pooled_value);
+    a.pooled_key_gradient = rows_of<const T>(pooled.key);
+    a.pooled_value_gradient = rows_of<const T>(pooled.value);
+    a.logit_gradient = rows_from<T>(m.logit_gradient, first, N_ * R_);
+    a.key_gradient = rows_from<T>(m.key_gradient, first, D_);
+    a.value_gradient = rows_from<T>(m.value_gradient, first, D_);
+    for (int64_t n = 0; n < N_; ++n) pool_kernel_.backward(a, b, n, first, strip.end, m.scratch);
+    add_window_gradients(strip, m.key_gradient, between_.key, 0);
+    add_window_gradients(strip, m.value_gradient, between_.value, 1);
+    const auto through_norm = [&](const T* rows, T* means, T* factors, T* gradient) {
+      auto norm = token_norm(rows, means, factors);
+      norm.result_gradient = norm.input_gradient = gradient;
+      norm_.backward(norm, 0, count, norm_weight_copies_.at(part), norm_bias_copies_.at(part));
+    };
+    through_norm(raw.key, m.key_means, m.key_factors, m.key_gradient);
+    through_norm(raw.value, m.value_means, m.value_factors, m.value_gradient);
+    map_backward(part, row(in_.x, b, first), count,
+                 {{kKey, m.key_gradient}, {kValue, m.value_gradient}, {kLogits, m.logit_gradient}},
+                 x_gradient.defined() ? row(x_gradient, b, first) : nullptr, true, m.scratch);
+  }
+
+  // What the windows of the strip and of its neighbours gave. A neighbour is no shorter than it reaches, unless it is the last one.
+  void add_window_gradients(const Strip& strip, T* to, const Tensor& own, int64_t of_value) const {
+    const auto add = [](T* sum, const T* more, int64_t numbers) {
+      for (int64_t i = 0; i < numbers; ++i) sum[i] += more[i];
+    };
+    const int64_t count = strip.tokens(), index = strip.index % S_;
+    add(to, row(own, strip.b, strip.first), count * D_);
+    if (index > 0) add(to, side(strip.index - 1, 1, of_value), std::min(E_, count) * D_);
+    if (index + 1 < S_) add(to + (count - E_) * D_, side(strip.index + 1, 0, of_value), E_ * D_);
+  }
+
+  // ---- gradients of parameters -------------------------------------------------------------------------------------------------
+
+  void make_copies() {
+    for (int m = 0; m < kMaps; ++m) {
+      const int64_t O = in_.weights[m].size(0);
+      weight_copies_[m].copies = at::zeros({parts_, O, linear_.packed_size(1, D_)}, in_.x.options());
+      bias_copies_[m].copies = at::zeros({parts_, O}, in_.x.options());
+    }
+    norm_weight_copies_.copies = at::zeros({parts_, D_}, in_.x.options());
+    norm_bias_copies_.copies = at::zeros({parts_, D_}, in_.x.options());
+    int64_t most = 1;
+    for (int64_t b = 0; b < B_; ++b) {
+      const int64_t last = ((b + 1) * S_ * parts_ - 1) / (B_ * S_);
+      most = std::max(most, last - first_part(b) + 1);
+    }
+    slot_key_copies_ = at::zeros({most, B_, R_, N_, H_}, in_.x.options());
+    slot_value_copies_ = at::zeros({most, B_, R_, N_, H_}, in_.x.options());
+  }
+
+  void sum_copies(Gradients& found) {
+    for (int m = 0; m < kMaps; ++m) {
+      found.weights[m] = sum_of_copies(weight_copies_[m].copies).narrow(1, 0, D_).contiguous();
+      found.biases[m] = sum_of_copies(bias_copies_[m].copies);
+    }
+    found.norms[kTokenWeight] = sum_of_copies(norm_weight_copies_.copies);
+    found.norms[kTokenBias] = sum_of_copies(norm_bias_copies_.copies);
+  }
+
+  const Inputs& in_;
+  const Settings settings_;
+  const int64_t B_, L_, D_, N_, H_, R_;
+  const WindowKernels<T>& window_kernel_;
+  const PoolKernels<T>& pool_kernel_;
+  const LinearKernels<T>& linear_;
+  const NormKernels<T>& norm_;
+  WindowShape shape_;
+  int64_t T_, E_, S_, parts_;
+  std::array<Tensor, kMaps> forward_, backward_;                     // packed weights
+  Tensor slot_key_, slot_value_;                                     // (B, R, N, H), normed
+  Tensor slot_key_statistics_, slot_value_statistics_;               // means and factors (2, B * R)
+  std::array<Partial<T>, kMaps> weight_copies_, bias_copies_;
+  Partial<T> norm_weight_copies_, norm_bias_copies_;
+  Tensor slot_key_copies_, slot_value_copies_;                       // (copies, B, R, N, H)
+  Between between_;
+};
+
+// ---- the operator with its gradient ------------------------------------------------------------------------------------------
+
+Inputs readable(const Tensor& x, at::TensorList weights, at::TensorList biases, at::TensorList norms, const Tensor& visible) {
+  Inputs in;
+  in.x = x.contiguous();
+  for (int m = 0; m < kMaps; ++m) {
+    in.weights[m] = weights[m].contiguous();
+    in.biases[m] = biases[m].contiguous();
+  }
+  for (int n = 0; n < kNorms; ++n) in.norms[n] = norms[n].contiguous();
+  if (visible.defined()) in.visible = visible.contiguous();
+  return in;
+}
+
+class BidirectionalLayer : public torch::autograd::Function<BidirectionalLayer> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, at::TensorList weights, at::TensorList biases,
+                        at::TensorList norms, const OptionalTensor& visible, int64_t heads, int64_t window, int64_t reach,
+                        at::ArrayRef<double> epsilons, double scale, double dropout, int64_t seed, bool recompute) {
+    at::AutoDispatchBelowADInplaceOrView below;
+    const Inputs in = readable(x, weights, biases, norms, or_none(visible));
+    const Settings settings{heads,       window, reach, epsilons[0], epsilons[1], scale, {dropout, static_cast<uint64_t>(seed)}};
+    Kept kept;
+    Tensor result;
+    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "bidirectional_layer", [&] { result = Layer<scalar_t>(in, settings).forward(kept); });
+    variable_list saved{x,
+                        or_none(visible),
+                        recompute ? Tensor() : kept.key,
+                        recompute ? Tensor() : kept.value,
+                        kept.log_sums,
+                        kept.pooled_key,
+                        kept.pooled_value,
+                        kept.pool_log_sums};
+    for (const auto& list : {weights, biases, norms}) saved.insert(saved.end(), list.begin(), list.end());
+    context->save_for_backward(std::move(saved));
+    auto& numbers = context->saved_data;
+    numbers["heads"] = heads;
+    numbers["window"] = window;
+    numbers["reach"] = reach;
+    numbers["token_epsilon"] = epsilons[0];
+    numbers["slot_epsilon"] = epsilons[1];
+    numbers["scale"] = scale;
+    numbers["dropout"] = dropout;
+    numbers["seed"] = seed;
+    numbers["of_input"] = x.requires_grad();
+    return result;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    check_first_derivative("bidirectional_layer");
+    at::AutoDispatchBelowADInplaceOrView below;
+    const auto saved = context->get_saved_variables();
+    auto& numbers = context->saved_data;
+    const at::TensorList parameters = at::TensorList(saved).slice(8);
+    const Inputs in = readable(saved[0], parameters.slice(0, kMaps), parameters.slice(kMaps, kMaps),
+                               parameters.slice(2 * kMaps, kNorms), saved[1]);
+    const Kept kept{saved[2], saved[3], saved[4], saved[5], saved[6], saved[7]};
+    const Settings settings{numbers["heads"].toInt(),
+                            numbers["window"].toInt(),
+                            numbers["reach"].toInt(),
+                            numbers["token_epsilon"].toDouble(),
+                            numbers["slot_epsilon"].toDouble(),
+                            numbers["scale"].toDouble(),
+                            {numbers["dropout"].toDouble(), static_cast<uint64_t>(numbers["seed"].toInt())}};
+    Gradients found;
+    AT_DISPATCH_FLOATING_TYPES(in.x.scalar_type(), "bidirectional_layer", [&] {
+      found = Layer<scalar_t>(in, settings).backward(gradients[0].contiguous(), kept, numbers["of_input"].toBool());
+    });
+    variable_list all{found.x};
+    all.insert(all.end(), found.weights.begin(), found.weights.end());
+    all.insert(all.end(), found.biases.begin(), found.biases.end());
+    all.insert(all.end(), found.norms.begin(), found.norms.end());
+    all.resize(all.size() + 9);
+    return all;
+  }
+};
+
+void check(const Tensor& x, at::TensorList weights, at::TensorList biases, at::TensorList norms, const OptionalTensor& visible,
+           int64_t heads, int64_t window, int64_t reach, at::ArrayRef<double> epsilons, double dropout) {
+  TORCH_CHECK(x.dim() == 3 && x.device().is_cpu() && x.numel() > 0, "bidirectional_layer: expected x (B, L, D) on cpu, received ",
+              x.sizes(), " on ", x.device());
+  const int64_t D = x.size(2);
+  TORCH_CHECK(heads > 0 && D % heads == 0, "bidirectional_layer: expected a number of heads that divides ", D, ", received ", heads);
+  TORCH_CHECK(window > 0 && reach >= 0 && reach <= window, "bidirectional_layer: expected a window and no greater reach, received ",
+              window, " and ", reach);
+  TORCH_CHECK(dropout >= 0 && dropout < 1, "bidirectional_layer: expected a dropout probability from 0 to 1, received ", dropout);
+  TORCH_CHECK(weights.size() == kMaps && biases.size() == kMaps && norms.size() == kNorms && epsilons.size() == 2,
+              "bidirectional_layer: expected ", int{kMaps}, " weights, as many biases, ", int{kNorms},
+              " parameters of norms and 2 epsilons, received ", weights.size(), ", ", biases.size(), ", ", norms.size(), " and ",
+              epsilons.size());
+  const int64_t logits = weights[kLogits].dim() == 2 ? weights[kLogits].size(0) : 0;
+  TORCH_CHECK(logits > 0 && logits % heads == 0, "bidirectional_layer: expected logits of at least one slot for each of ", heads,
+              " heads, received a weight ", weights[kLogits].sizes());
+  for (int m = 0; m < kMaps; ++m) {
+    const int64_t O = m == kLogits ? logits : D;
+    check_like("weight", weights[m], x, {O, D});
+    check_like("bias", biases[m], x, {O});
+  }
+  for (const Tensor& norm : norms) check_like("norm", norm, x, {D});
+  if (visible)
+    TORCH_CHECK(visible->scalar_type() == at::kBool && visible->sizes() == x.sizes().slice(0, 2),
+                "bidirectional_layer: expected visible (B, L) of booleans, received ", visible->scalar_type(), " ", visible->sizes());
+}
+
+Tensor bidirectional_layer(const Tensor& x, at::TensorList weights, at::TensorList biases, at::TensorList norms,
+                           const OptionalTensor& visible, int64_t heads, int64_t window, int64_t reach,
+                           at::ArrayRef<double> epsilons, double scale, double dropout, int64_t seed, bool recompute) {
+  check(x, weights, biases, norms, visible, heads, window, reach, epsilons, dropout);
+  return BidirectionalLayer::apply(x, weights, biases, norms, visible, heads, window, reach, epsilons, scale, dropout, seed,
+                                   recompute);
+}
+
+}  // namespace
+
+// weights, biases: of queries, keys, values (D, D), of logits (N * R, D), of the result (D, D); norms: weight and bias of all keys
+// and values, then of the pooled ones; epsilons of both.
+TORCH_LIBRARY_FRAGMENT(tls, library) {
+  library.def(
+      "bidirectional_layer(Tensor x, Tensor[] weights, Tensor[] biases, Tensor[] norms, Tensor? visible, int heads, int window, int "
+      "reach, float[] epsilons, float scale, float dropout, int seed, bool recompute) -> Tensor",
+      bidirectional_layer);
+}
+
+}  // namespace tls
