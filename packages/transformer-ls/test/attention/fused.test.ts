@@ -220,25 +220,16 @@ describe('bidirectional attention, fused', () => {
 
   it('has the gradients that differences tell, dropout included', () => {
     scope(() => {
-      const double = (...shape: number[]) => rand(shape, { dtype: 'float64', requiresGrad: true });
-      const D = 6;
-      const square = () => double(D, D);
-      const weights = [square(), square(), square(), double(4, D), square()];
-      const biases = [double(D), double(D), double(D), double(4), double(D)];
-      const norms = [double(D), double(D), double(D), double(D)];
+      const leaf = (...shape: number[]) => rand(shape, { dtype: 'float64', requiresGrad: true });
+      const [x, D] = [leaf(2, 9, 6), 6];
+      const weights = [leaf(D, D), leaf(D, D), leaf(D, D), leaf(4, D), leaf(D, D)];
+      const biases = [leaf(D), leaf(D), leaf(D), leaf(4), leaf(D)];
+      const norms = [leaf(D), leaf(D), leaf(D), leaf(D)];
       const layer = operator<(...inputs: unknown[]) => Tensor>('tls::bidirectional_layer');
       for (const recompute of [false, true])
         gradcheck(
-          (inputs) =>
-            layer(
-              inputs[0],
-              inputs.slice(1, 6),
-              inputs.slice(6, 11),
-              inputs.slice(11),
-              null,
-              ...[2, 4, 2, [1e-5, 1e-5], 0.7, 0.3, 5, recompute],
-            ),
-          [double(2, 9, D), ...weights, ...biases, ...norms],
+          () => layer(x, weights, biases, norms, null, 2, 4, 2, [1e-5, 1e-5], 0.7, 0.3, 5, recompute),
+          [x, ...weights, ...biases, ...norms],
         );
     });
   });
