@@ -93,35 +93,53 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
   }
 
   /** See `SequenceAttention`. With neither window nor compressed keys a class token is needed. */
-  forward(x: Tensor, mask: Tensor | null, classToken: Tensor | null = null): Tensor {
+  forward(
+    x: Tensor,
+    mask: Tensor | null,
+    classToken: Tensor | null = null,
+    classTokenOnly: boolean = false,
+  ): Tensor {
     const { modelDim, heads } = this.config;
+    const own = classToken === null ? null : { token: classToken, alone: classTokenOnly };
     return this.observer === null && attentionFused(x, modelDim / heads)
-      ? this.fused(x, mask, classToken)
-      : this.composed(x, mask, classToken);
+      ? this.fused(x, mask, own)
+      : this.composed(x, mask, own);
   }
 
-  private composed(x: Tensor, mask: Tensor | null, classToken: Tensor | null): Tensor {
+  private composed(x: Tensor, mask: Tensor | null, classToken: ClassToken | null): Tensor {
     const tiling = this.segments(x.size(1));
     const padding = mask === null ? null : mask.logicalNot(); // (B, L)
     const query = this.query(x); // (N, B, L, H)
     const keys = this.dual_ln_l.forward(this.W_k.forward(x)); // (B, L, D)
     const values = this.dual_ln_l.forward(this.W_v.forward(x));
-    const first = classToken === null ? null : this.classParts(classToken);
+    const first = classToken === null ? null : this.classParts(classToken.token);
     const projection = this.projection(x, padding);
     const compressed = this.compress(projection, keys, values, first);
 
     const weights = this.weights(query, keys, padding, compressed, tiling);
     const attended = this.attend(weights, values, compressed, tiling);
     const tokens = padding === null ? attended : attended.maskedFill(padding.unsqueeze(-1), 0);
-    const convolved = this.conv === null ? tokens : tokens.add(this.convolve(this.conv, values, padding));
     const ofClass = first === null ? null : classWeights(first, tokens, padding);
     this.observe(weights, projection, ofClass, tiling);
-    if (first === null || ofClass === null) return this.W_o.forward(mergeHeads(convolved));
-    return this.W_o.forward(mergeHeads(cat([classResult(first, tokens, ofClass), convolved], 2)));
+    const classRow = first === null || ofClass === null ? null : classResult(first, tokens, ofClass);
+    return this.result(tokens, values, padding, classRow, classToken?.alone ?? false);
+  }
+
+  /** What the heads found, (N, B, L, H) and of a class token (N, B, 1, H), joined and mapped to the width. */
+  private result(
+    tokens: Tensor,
+    values: Tensor,
+    padding: Tensor | null,
+    classRow: Tensor | null,
+    classRowAlone: boolean,
+  ): Tensor {
+    if (classRow !== null && classRowAlone) return this.W_o.forward(mergeHeads(classRow));
+    const convolved = this.conv === null ? tokens : tokens.add(this.convolve(this.conv, values, padding));
+    return this.W_o.forward(mergeHeads(classRow === null ? convolved : cat([classRow, convolved], 2)));
   }
 
   /** The same by operators that keep no scores: one, where there is neither a class token nor a convolution. */
-  private fused(x: Tensor, mask: Tensor | null, classToken: Tensor | null): Tensor {
+  private fused(x: Tensor, mask: Tensor | null, classToken: ClassToken | null): Tensor {
     const tiling = this.segments(x.size(1));
     const visible = mask === null ? null : mask.to('bool');
     if (classToken !== null || this.conv !== null || this.dconv_fc === null || tiling === null)
@@ -149,7 +167,7 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
   private fusedInParts(
     x: Tensor,
     visible: Tensor | null,
-    classToken: Tensor | null,
+    classToken: ClassToken | null,
     tiling: Tiling | null,
   ): Tensor {
     const { heads: N, attentionDropout } = this.config;
@@ -158,7 +176,7 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     const [query, ownKeys, ownValues, logits] = forwardAll(maps, x) as [Tensor, Tensor, Tensor, Tensor?];
     const keys = this.dual_ln_l.forward(ownKeys); // (B, L, D)
     const values = this.dual_ln_l.forward(ownValues);
-    const first = classToken === null ? null : this.classParts(classToken);
+    const first = classToken === null ? null : this.classParts(classToken.token);
     const result = windowAttention({
       query: asHeads(query, N),
       keys: asHeads(keys, N),
@@ -175,10 +193,8 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     if (first === null && this.conv === null) return this.W_o.forward(result);
     const padding = visible === null ? null : visible.logicalNot();
     const tokens = splitHeads(result, N);
-    const convolved = this.conv === null ? tokens : tokens.add(this.convolve(this.conv, values, padding));
-    if (first === null) return this.W_o.forward(mergeHeads(convolved));
-    const ofClass = classResult(first, tokens, classWeights(first, tokens, padding));
-    return this.W_o.forward(mergeHeads(cat([ofClass, convolved], 2)));
+    const classRow = first === null ? null : classResult(first, tokens, classWeights(first, tokens, padding));
+    return this.result(tokens, values, padding, classRow, classToken?.alone ?? false);
   }
 
   /** Normalised compressed keys and values (B, C, N, H), the class token's first; null where there are none. */
@@ -325,6 +341,13 @@ interface TokenWeights {
   readonly long: Tensor | null;
   /** (N, B, G, W, Y) */
   readonly short: Tensor | null;
+}
+
+interface ClassToken {
+  /** (B, 1, D) */
+  readonly token: Tensor;
+  /** Its result is all that is wanted. */
+  readonly alone: boolean;
 }
 
 interface ClassParts {

@@ -12,9 +12,10 @@ export interface SequenceAttention extends Module {
    * @param mask (B, L) bool, true = a token, false = padding; null: no padding. Padding changes no token's result, and a row
    *   of padding only gives finite numbers, forward and backward
    * @param classToken (B, 1, D), where the mechanism has a way to attend with one (`takesClassToken`); null: none
-   * @returns (B, L, D), or (B, 1+L, D) with the class token's result first
+   * @param classTokenOnly with a class token: its result is all that is wanted
+   * @returns (B, L, D); with a class token (B, 1+L, D), its result first, or (B, 1, D)
    */
-  forward(x: Tensor, mask: Tensor | null, classToken?: Tensor | null): Tensor;
+  forward(x: Tensor, mask: Tensor | null, classToken?: Tensor | null, classTokenOnly?: boolean): Tensor;
 
   readonly takesClassToken: boolean;
 }

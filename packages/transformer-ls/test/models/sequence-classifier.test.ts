@@ -12,6 +12,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { SequenceClassifier } from '../../src/models/sequence-classifier/model.js';
 import { classifierPreset } from '../../src/models/sequence-classifier/presets.js';
+import { unreadRowsCost } from './unread-rows.js';
 
 /** Shape, and which ids are there, of a small batch: lengths 24, 15 and 1. */
 function batch(lengths = [24, 15, 1], width = 24) {
@@ -40,25 +41,57 @@ describe('the published sizes', () => {
     ['lra-text-best', 371_398, 0.276],
     ['lra-retrieval', 404_034, 0.774],
     ['lra-retrieval-best', 461_754, 2.143],
-  ])('%s has %i parameters and costs %f G multiply-accumulates', (name, parameters, cost) => {
-    const config = classifierPreset(name, 'reference');
-    const model = new SequenceClassifier(config);
-    expect(model.countParameters()).toBe(parameters);
-    const multiplied = scope(() =>
-      noGrad(() => {
-        const one = { ids: zeros([1, config.maxLength], { dtype: 'int32' }).add(1), mask: null };
-        const documents = config.inputs === 'two' ? [one, one] : [one];
-        return countMultiplyAccumulates(recordOps(() => scope(() => void model.forward(...documents))).ops);
-      }),
-    );
-    expect(multiplied / 1e9).toBeCloseTo(cost, 3);
-    model.dispose();
-  });
+  ])(
+    '%s has %i parameters and costs %f G multiply-accumulates with the rows that nothing reads',
+    (name, parameters, cost) => {
+      const config = classifierPreset(name, 'reference');
+      const model = new SequenceClassifier(config);
+      expect(model.countParameters()).toBe(parameters);
+      const multiplied = scope(() =>
+        noGrad(() => {
+          const one = { ids: zeros([1, config.maxLength], { dtype: 'int32' }).add(1), mask: null };
+          const documents = config.inputs === 'two' ? [one, one] : [one];
+          return countMultiplyAccumulates(recordOps(() => scope(() => void model.forward(...documents))).ops);
+        }),
+      );
+      expect((multiplied + unreadRowsCost(config)) / 1e9).toBeCloseTo(cost, 3);
+      model.dispose();
+    },
+  );
 });
 
 describe.each(['mean', 'first-token', 'class-token', 'class-token-last-layer'] as const)(
   'pooling %s',
   (pooling) => {
+    it('computes of the last layer what is read, with the result and gradients of computing it all', () => {
+      manualSeed(6);
+      const model = new SequenceClassifier(smallConfig({ pooling })).to({ dtype: 'float64' });
+      type Forward = (x: Tensor, mask: null, classToken: Tensor | null, firstOnly: boolean) => Tensor;
+      const last = (Reflect.get(model.model, 'blocks') as { forward: Forward }[]).at(-1)!;
+      scope(() => {
+        const { ids } = batch([24, 20]);
+        const run = () => {
+          model.zeroGrad();
+          const logits = model.forward({ ids, mask: null });
+          logits.sum().backward();
+          return [logits, ...model.parameters().map(({ grad }) => grad)].map(
+            (one) => one?.detach().clone() ?? null,
+          );
+        };
+        const least = run();
+        const whole = last.forward.bind(last);
+        last.forward = (x, mask, classToken, firstOnly) => {
+          const all = whole(x, mask, classToken, false);
+          return firstOnly ? all.narrow(1, 0, 1) : all;
+        };
+        run().forEach((value, i) => {
+          expect(value === null).toBe(least[i] === null);
+          if (value !== null) expect(largestDifference(value, least[i]!)).toBeLessThan(1e-12);
+        });
+      });
+      model.dispose();
+    });
+
     it('gives each row of a padded batch what it gives the row alone', () => {
       manualSeed(5);
       const model = new SequenceClassifier(smallConfig({ pooling })).to({ dtype: 'float64' });

@@ -55,7 +55,9 @@ struct Inputs {
 
 // What the forward pass leaves to the backward pass. Keys and values (B, L, D) are undefined where they are computed again.
 struct Kept {
-  Tensor key, value, log_sums;                     // log_sums (B, N, L)
+  Tensor key, value;
+  Tensor statistics;                               // of the norms of keys and values: mean and factor of both, (4, B, L)
+  Tensor log_sums;                                 // (B, N, L)
   Tensor pooled_key, pooled_value, pool_log_sums;  // (B, R, N, H) twice, (B, N, R)
 };
 
@@ -132,6 +134,7 @@ class Layer {
     const auto options = in_.x.options();
     kept.key = at::empty({B_, L_, D_}, options);
     kept.value = at::empty({B_, L_, D_}, options);
+    kept.statistics = at::empty({4, B_, L_}, options);
     kept.log_sums = at::zeros({B_, N_, L_}, options);
     kept.pooled_key = at::empty({B_, R_, N_, H_}, options);
     kept.pooled_value = at::empty({B_, R_, N_, H_}, options);
@@ -176,13 +179,12 @@ class Layer {
       result_gradient = parts.take(rows);
       logits = parts.take(logits_of);
       logit_gradient = parts.take(logits_of);
-      for (T** one : {&key_means, &key_factors, &value_means, &value_factors}) *one = parts.take(layer.T_ + 2 * layer.E_);
       scratch = parts.take(layer.kernel_scratch());
       taken = parts.taken();
     }
     T *raw_key, *raw_value, *key, *value, *key_gradient, *value_gradient;
     T *query, *query_gradient, *result, *result_gradient, *logits, *logit_gradient;
-    T *key_means, *key_factors, *value_means, *value_factors, *scratch;
+    T* scratch;
     int64_t taken;
   };
 
@@ -279,11 +281,15 @@ class Layer {
     return a;
   }
 
-  NormArguments<T> token_norm(const T* rows, T* means, T* factors) const {
-    return norm_arguments(rows, kTokenWeight, kTokenBias, settings_.token_epsilon, means, factors);
+  // Which of keys and values.
+  enum Which { kOfKeys, kOfValues };
+
+  NormArguments<T> token_norm(const T* rows, Which which, int64_t b, int64_t first, const Kept& kept) const {
+    T* means = kept.statistics.data_ptr<T>() + (2 * which * B_ + b) * L_ + first;
+    return norm_arguments(rows, kTokenWeight, kTokenBias, settings_.token_epsilon, means, means + B_ * L_);
   }
 
-  // Keys and values of tokens [first, end), before and after the norm. `key` and `value` are where those before it are.
+  // Keys and values of tokens [first, end) after the norm, into the memory; before it, where they are.
   struct Tokens {
     const T *key, *value;
   };
@@ -293,15 +299,16 @@ class Layer {
       raw = {row(kept.key, b, first), row(kept.value, b, first)};
     else
       map(row(in_.x, b, first), end - first, {{kKey, m.raw_key}, {kValue, m.raw_value}}, m.scratch);
-    norm(raw, end - first, m);
+    norm(norm_.again, raw, b, first, end, kept, m);
     return raw;
   }
-  void norm(const Tokens& raw, int64_t count, Memory& m) const {
-    auto keys = token_norm(raw.key, m.key_means, m.key_factors), values = token_norm(raw.value, m.value_means, m.value_factors);
+  void norm(void (*kernel)(const NormArguments<T>&, int64_t, int64_t), const Tokens& raw, int64_t b, int64_t first, int64_t end,
+            const Kept& kept, Memory& m) const {
+    auto keys = token_norm(raw.key, kOfKeys, b, first, kept), values = token_norm(raw.value, kOfValues, b, first, kept);
     keys.result = m.key;
     values.result = m.value;
-    norm_.forward(keys, 0, count);
-    norm_.forward(values, 0, count);
+    kernel(keys, 0, end - first);
+    kernel(values, 0, end - first);
   }
 
   // ---- forward -----------------------------------------------------------------------------------------------------------------
@@ -329,7 +336,7 @@ class Layer {
       const Tokens raw{row(kept.key, b, first), row(kept.value, b, first)};
       map(row(in_.x, b, first), count,
           {{kKey, row(kept.key, b, first)}, {kValue, row(kept.value, b, first)}, {kLogits, m.logits}}, m.scratch);
-      norm(raw, count, m);
+      norm(norm_.forward, raw, b, first, strip.end, kept, m);
       const auto a = pool_arguments(strip, m);
       for (int64_t n = 0; n < N_; ++n) {
         T* to = sums.data_ptr<T>() + ((b * N_ + n) * S_ + strip.index % S_) * size;
@@ -464,13 +471,13 @@ class Layer {
     for (int64_t n = 0; n < N_; ++n) pool_kernel_.backward(a, b, n, first, strip.end, m.scratch);
     add_window_gradients(strip, m.key_gradient, between_.key, 0);
     add_window_gradients(strip, m.value_gradient, between_.value, 1);
-    const auto through_norm = [&](const T* rows, T* means, T* factors, T* gradient) {
-      auto norm = token_norm(rows, means, factors);
+    const auto through_norm = [&](const T* rows, Which which, T* gradient) {
+      auto norm = token_norm(rows, which, b, first, kept);
       norm.result_gradient = norm.input_gradient = gradient;
       norm_.backward(norm, 0, count, norm_weight_copies_.at(part), norm_bias_copies_.at(part));
     };
-    through_norm(raw.key, m.key_means, m.key_factors, m.key_gradient);
-    through_norm(raw.value, m.value_means, m.value_factors, m.value_gradient);
+    through_norm(raw.key, kOfKeys, m.key_gradient);
+    through_norm(raw.value, kOfValues, m.value_gradient);
     map_backward(part, row(in_.x, b, first), count,
                  {{kKey, m.key_gradient}, {kValue, m.value_gradient}, {kLogits, m.logit_gradient}},
                  x_gradient.defined() ? row(x_gradient, b, first) : nullptr, true, m.scratch);
@@ -478,9 +485,7 @@ class Layer {
 
   // What the windows of the strip and of its neighbours gave. A neighbour is no shorter than it reaches, unless it is the last one.
   void add_window_gradients(const Strip& strip, T* to, const Tensor& own, int64_t of_value) const {
-    const auto add = [](T* sum, const T* more, int64_t numbers) {
-      for (int64_t i = 0; i < numbers; ++i) sum[i] += more[i];
-    };
+    const auto add = layer_kernels<T>().add;
     const int64_t count = strip.tokens(), index = strip.index % S_;
     add(to, row(own, strip.b, strip.first), count * D_);
     if (index > 0) add(to, side(strip.index - 1, 1, of_value), std::min(E_, count) * D_);
@@ -562,6 +567,7 @@ class BidirectionalLayer : public torch::autograd::Function<BidirectionalLayer> 
                         or_none(visible),
                         recompute ? Tensor() : kept.key,
                         recompute ? Tensor() : kept.value,
+                        kept.statistics,
                         kept.log_sums,
                         kept.pooled_key,
                         kept.pooled_value,
@@ -586,10 +592,10 @@ class BidirectionalLayer : public torch::autograd::Function<BidirectionalLayer> 
     at::AutoDispatchBelowADInplaceOrView below;
     const auto saved = context->get_saved_variables();
     auto& numbers = context->saved_data;
-    const at::TensorList parameters = at::TensorList(saved).slice(8);
+    const at::TensorList parameters = at::TensorList(saved).slice(9);
     const Inputs in = readable(saved[0], parameters.slice(0, kMaps), parameters.slice(kMaps, kMaps),
                                parameters.slice(2 * kMaps, kNorms), saved[1]);
-    const Kept kept{saved[2], saved[3], saved[4], saved[5], saved[6], saved[7]};
+    const Kept kept{saved[2], saved[3], saved[4], saved[5], saved[6], saved[7], saved[8]};
     const Settings settings{numbers["heads"].toInt(),
                             numbers["window"].toInt(),
                             numbers["reach"].toInt(),

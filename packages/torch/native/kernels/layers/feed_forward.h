@@ -49,9 +49,9 @@ class FeedForwardWork {
     const int64_t padded = whole_vectors<T>(width);
     start(count, a_.first_bias == nullptr ? nullptr : a_.first_bias + from, width, inner_, padded);
     const Matrix<T> inputs{a_.input + token * a_.input_row, a_.input_row};
-    packed_product<true>(count, padded, a_.inputs, inputs, a_.first + from * a_.inputs, inner_, padded);
+    packed_product<Start::result>(count, padded, a_.inputs, inputs, a_.first + from * a_.inputs, inner_, padded);
     gelu_forward(inner_, inner_, count * padded);
-    packed_product<true>(count, Op_, width, Matrix<T>{inner_, padded}, a_.second, a_.inner, from, results_, Op_);
+    packed_product<Start::result>(count, Op_, width, Matrix<T>{inner_, padded}, a_.second, a_.inner, from, results_, Op_);
   }
 
   const FeedForwardArguments<T>& a_;

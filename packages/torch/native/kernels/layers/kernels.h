@@ -84,6 +84,8 @@ struct NormArguments {
 template <class T>
 struct NormKernels {
   void (*forward)(const NormArguments<T>&, int64_t first, int64_t end);
+  // The result again, by the means and factors that `forward` found.
+  void (*again)(const NormArguments<T>&, int64_t first, int64_t end);
   // Gradients of weight and bias (D or null) are added to.
   void (*backward)(const NormArguments<T>&, int64_t first, int64_t end, T* weight_gradient, T* bias_gradient);
 };
@@ -113,11 +115,14 @@ using AdamWKernel = void (*)(T* parameter, const T* gradient, T* first, T* secon
 
 template <class T>
 struct LayerKernels {
+
   LinearKernels<T> linear;
   FeedForwardKernels<T> feed_forward;
   NormKernels<T> norm;
   GeluKernels<T> gelu;
   AdamWKernel<T> adamw;
+  // to += more, `count` numbers.
+  void (*add)(T* to, const T* more, int64_t count);
 };
 
 }  // namespace tls

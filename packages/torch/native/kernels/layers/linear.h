@@ -32,20 +32,22 @@ void pack_panels(T* to, const T* from, int64_t row, int64_t column, int64_t rows
   }
 }
 
-// c (rows, columns) = a (rows, depth) times rows [from, from + depth) of a packed matrix of `packed_rows`, or what c holds and that.
+// c (rows, columns) = a (rows, depth) times rows [from, from + depth) of a packed matrix of `packed_rows`, and what it starts with.
 // `columns` is a whole number of vectors.
-template <bool Add, class T>
+template <Start kStart, class T>
 void packed_product(int64_t rows, int64_t columns, int64_t depth, Matrix<T> a, const T* packed, int64_t packed_rows,
-                    int64_t from, T* c, int64_t c_row) {
+                    int64_t from, T* c, int64_t c_row, const T* start = nullptr) {
   for (int64_t first = 0; first < columns; first += kPanel<T>) {
     const int64_t left = columns - first, wide = left < kPanel<T> ? left : kPanel<T>;
-    product<Add>(rows, wide, depth, a, packed + first * packed_rows + from * wide, wide, c + first, c_row);
+    product<kStart>(rows, wide, depth, a, packed + first * packed_rows + from * wide, wide, c + first, c_row,
+                    kStart == Start::row ? start + first : nullptr);
   }
 }
 
-template <bool Add, class T>
-void packed_product(int64_t rows, int64_t columns, int64_t depth, Matrix<T> a, const T* packed, T* c, int64_t c_row) {
-  packed_product<Add>(rows, columns, depth, a, packed, depth, 0, c, c_row);
+template <Start kStart, class T>
+void packed_product(int64_t rows, int64_t columns, int64_t depth, Matrix<T> a, const T* packed, T* c, int64_t c_row,
+                    const T* start = nullptr) {
+  packed_product<kStart>(rows, columns, depth, a, packed, depth, 0, c, c_row, start);
 }
 
 template <class T>
@@ -59,6 +61,7 @@ class LinearWork {
       for (int64_t m = 0; m < a_.count; ++m)
         if (!whole(a_.maps[m].outputs) && a_.maps[m].outputs > widest) widest = a_.maps[m].outputs;
       results_ = memory.take(kTileTokens * whole_vectors<T>(widest));
+      bias_ = memory.take(whole_vectors<T>(widest));
     } else {
       if (!whole(I_)) inputs_ = memory.take(kTileTokens * Ip_);
       if (!whole(I_)) input_gradients_ = memory.take(kTileTokens * Ip_);
@@ -108,10 +111,10 @@ class LinearWork {
     const int64_t row = direct ? map.row : Op;
     const Matrix<T> inputs{a_.input + token * a_.input_row, a_.input_row};
     if (map.bias == nullptr) {
-      packed_product<false>(count, Op, I_, inputs, map.packed, results, row);
+      packed_product<Start::nothing>(count, Op, I_, inputs, map.packed, results, row);
     } else {
-      for (int64_t i = 0; i < count; ++i) copy_padded(results + i * row, map.bias, O, Op);
-      packed_product<true>(count, Op, I_, inputs, map.packed, results, row);
+      if (!direct) copy_padded(bias_, map.bias, O, Op);
+      packed_product<Start::row>(count, Op, I_, inputs, map.packed, results, row, direct ? map.bias : bias_);
     }
     if (!direct)
       for (int64_t i = 0; i < count; ++i) copy(map.result + (token + i) * map.row, results + i * row, O);
@@ -128,9 +131,9 @@ class LinearWork {
       if (map.result_gradient == nullptr) continue;
       const Matrix<T> given{map.result_gradient + token * map.row, map.row};
       if (any)
-        packed_product<true>(count, Ip_, map.outputs, given, map.packed, gradients, Ip_);
+        packed_product<Start::result>(count, Ip_, map.outputs, given, map.packed, gradients, Ip_);
       else
-        packed_product<false>(count, Ip_, map.outputs, given, map.packed, gradients, Ip_);
+        packed_product<Start::nothing>(count, Ip_, map.outputs, given, map.packed, gradients, Ip_);
       any = true;
     }
     if (!any) fill(gradients, count * Ip_, T{0});
@@ -156,7 +159,7 @@ class LinearWork {
   const LinearArguments<T>& a_;
   const int64_t I_, Ip_;
   int64_t taken_;
-  T *results_ = nullptr, *inputs_ = nullptr, *input_gradients_ = nullptr;
+  T *results_ = nullptr, *bias_ = nullptr, *inputs_ = nullptr, *input_gradients_ = nullptr;
 };
 
 template <class T>

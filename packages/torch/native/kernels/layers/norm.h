@@ -24,11 +24,31 @@ TLS_INLINE T sum_over(int64_t width, Step step, Rest rest) {
 }
 
 template <class T>
+TLS_INLINE void norm_row(const NormArguments<T>& a, int64_t m, T mean, T factor) {
+  const int64_t D = a.width;
+  const T* x = a.input + m * a.input_row;
+  T* y = a.result + m * D;
+  int64_t i = 0;
+  for (; i + kLanes<T> <= D; i += kLanes<T>) {
+    Vector<T> value = (load(x + i) - mean) * factor;
+    if (a.weight != nullptr) value *= load(a.weight + i);
+    if (a.bias != nullptr) value += load(a.bias + i);
+    store(y + i, value);
+  }
+  for (; i < D; ++i)
+    y[i] = (x[i] - mean) * factor * (a.weight == nullptr ? T{1} : a.weight[i]) + (a.bias == nullptr ? T{0} : a.bias[i]);
+}
+
+template <class T>
+void norm_again(const NormArguments<T>& a, int64_t first, int64_t end) {
+  for (int64_t m = first; m < end; ++m) norm_row(a, m, a.means[m], a.factors[m]);
+}
+
+template <class T>
 void norm_forward(const NormArguments<T>& a, int64_t first, int64_t end) {
   const int64_t D = a.width;
   for (int64_t m = first; m < end; ++m) {
     const T* x = a.input + m * a.input_row;
-    T* y = a.result + m * D;
     prefetch_row(x + kRowsAhead * a.input_row, D);
     const T mean = sum_over<T>(D, [&](int64_t i) { return load(x + i); }, [&](int64_t i) { return x[i]; }) / static_cast<T>(D);
     const T squares = sum_over<T>(
@@ -39,15 +59,7 @@ void norm_forward(const NormArguments<T>& a, int64_t first, int64_t end) {
         },
         [&](int64_t i) { return (x[i] - mean) * (x[i] - mean); });
     const T factor = T{1} / std::sqrt(squares / static_cast<T>(D) + static_cast<T>(a.epsilon));
-    int64_t i = 0;
-    for (; i + kLanes<T> <= D; i += kLanes<T>) {
-      Vector<T> value = (load(x + i) - mean) * factor;
-      if (a.weight != nullptr) value *= load(a.weight + i);
-      if (a.bias != nullptr) value += load(a.bias + i);
-      store(y + i, value);
-    }
-    for (; i < D; ++i)
-      y[i] = (x[i] - mean) * factor * (a.weight == nullptr ? T{1} : a.weight[i]) + (a.bias == nullptr ? T{0} : a.bias[i]);
+    norm_row(a, m, mean, factor);
     a.means[m] = mean;
     a.factors[m] = factor;
   }
@@ -96,6 +108,7 @@ template <class T>
 NormKernels<T> norm_kernels() {
   NormKernels<T> kernels;
   kernels.forward = norm_forward<T>;
+  kernels.again = norm_again<T>;
   kernels.backward = [](const NormArguments<T>& a, int64_t first, int64_t end, T* weight_gradient, T* bias_gradient) {
     for (int64_t from = first; from < end; from += kNormRows) {
       const int64_t to = end - from < kNormRows ? end : from + kNormRows;

@@ -91,30 +91,36 @@ class Block extends Module {
     this.dropout = this.child('dropout', new Dropout({ p: config.dropout }));
   }
 
-  /** x (B, L, D), classToken (B, 1, D) or null → (B, L, D), or (B, 1+L, D) with the class token first. */
-  forward(x: Tensor, mask: Tensor | null, classToken: Tensor | null): Tensor {
-    const residual = classToken === null ? x : cat([classToken, x], 1);
-    const attended = this.attend(this.norm1.forward(x), mask, classToken);
-    const between = residual.add(this.dropout.forward(attended));
+  /**
+   * x (B, L, D), classToken (B, 1, D) or null → (B, L, D), or (B, 1+L, D) with the class token first; (B, 1, D) where of the result the
+   * first row alone is wanted: the others are then not computed where nothing depends on them.
+   */
+  forward(x: Tensor, mask: Tensor | null, classToken: Tensor | null, firstOnly: boolean): Tensor {
+    const residual = classToken === null ? x : firstOnly ? classToken : cat([classToken, x], 1);
+    const attended = this.attend(this.norm1.forward(x), mask, classToken, firstOnly);
+    const wanted = (tokens: Tensor) => (firstOnly ? tokens.narrow(1, 0, 1) : tokens);
+    const between = wanted(residual).add(this.dropout.forward(wanted(attended)));
     return between.add(this.mlpblock.forward(this.norm2.forward(between)));
   }
 
-  private attend(x: Tensor, mask: Tensor | null, classToken: Tensor | null): Tensor {
+  private attend(x: Tensor, mask: Tensor | null, classToken: Tensor | null, firstOnly: boolean): Tensor {
     const { mode, normalizeClassToken, pooling } = this.config;
-    if (pooling === 'first-token' && this.mha.takesClassToken) return this.attendFromFirst(x, mask);
+    if (pooling === 'first-token' && this.mha.takesClassToken)
+      return this.attendFromFirst(x, mask, firstOnly);
     if (classToken === null) return this.mha.forward(x, mask);
     // As published the class token is not normalised here (quirk 5).
     const normalize = mode === 'consistent' || normalizeClassToken;
-    return this.mha.forward(x, mask, normalize ? this.norm1.forward(classToken) : classToken);
+    return this.mha.forward(x, mask, normalize ? this.norm1.forward(classToken) : classToken, firstOnly);
   }
 
   /** The first token of the sequence is the class token. */
-  private attendFromFirst(x: Tensor, mask: Tensor | null): Tensor {
+  private attendFromFirst(x: Tensor, mask: Tensor | null, firstOnly: boolean): Tensor {
     const rest = x.size(1) - 1;
     return this.mha.forward(
       x.narrow(1, 1, rest),
       mask === null ? null : mask.narrow(1, 1, rest),
       x.narrow(1, 0, 1),
+      firstOnly,
     );
   }
 }
@@ -170,8 +176,11 @@ export class Encoder extends Module {
       const isLast = index === this.blocks.length - 1;
       const given = pooling === 'class-token-last-layer' && isLast ? learned : classToken;
       const [before, own] = [x, given];
-      const all = scope(() => block.forward(before, mask, own));
+      // The last layer is asked for no more than `pool` reads.
+      const firstOnly = isLast && (given !== null || pooling === 'first-token');
+      const all = scope(() => block.forward(before, mask, own, firstOnly));
       if (given === null) x = all;
+      else if (firstOnly) classToken = all;
       else [classToken, x] = [all.narrow(1, 0, 1), all.narrow(1, 1, all.size(1) - 1)];
     }
     return this.pool(x, mask, classToken);
