@@ -6,13 +6,20 @@ const PYTHON_WORKER = 'pytorch/attention-layer.py';
 /**
  * Ours on every libtorch that a bridge is built for.
  *
- * @param path `fused`, `composed`, or `full`: full attention, which has no operator of its own
+ * @param path `fused`, `recompute` (bidirectional, with keys and values computed again in the backward pass), `composed`, or `full`: full
+ *   attention, which has no operator of its own
  * @param kind where weights and inputs come from: `make-weights`, `load-weights` or `random`
  */
 export function ours(path, { threads }, kind) {
-  const found = ourVariants('attention-layer.worker.mjs', { kind, fused: path !== 'composed', threads });
+  const job = { kind, fused: path !== 'composed', recompute: path === 'recompute', threads };
+  const found = ourVariants('attention-layer.worker.mjs', job);
   if (found.length === 0) throw new Error('no bridge is built; run: npm run setup');
   return found.map((variant) => ({ ...variant, name: `${variant.name}, ${path}` }));
+}
+
+/** The ways of ours that a case is measured in. */
+export function ourPaths({ kind }, { composed }) {
+  return ['fused', ...(kind === 'bidirectional' ? ['recompute'] : []), ...(composed ? ['composed'] : [])];
 }
 
 /** That on the latest libtorch. */

@@ -15,7 +15,7 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CASES } from './attention-layer.cases.mjs';
-import { ours, published } from './attention-layer.contestants.mjs';
+import { ourPaths, ours, published } from './attention-layer.contestants.mjs';
 import {
   bestOfGroups,
   cloneOf,
@@ -134,8 +134,7 @@ async function measureCase(name, settings) {
     inputs: join(folder, 'inputs.safetensors'),
   };
   const all = [
-    ...ours('fused', settings, 'load-weights'),
-    ...(settings.composed ? ours('composed', settings, 'load-weights') : []),
+    ...ourPaths(CASES[name], settings).flatMap((path) => ours(path, settings, 'load-weights')),
     ...published(settings, 'load-weights'),
   ];
   const workers = all.map((variant) => new Worker(variant));

@@ -10,7 +10,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CASES } from './attention-layer.cases.mjs';
-import { ours, published } from './attention-layer.contestants.mjs';
+import { ourPaths, ours, published } from './attention-layer.contestants.mjs';
 import {
   cloneOf,
   leftOut,
@@ -47,12 +47,11 @@ function readSettings() {
 }
 
 /** The published module in the setting with all threads: more of them hold more, on both sides. */
-function variantsOf(settings) {
+function variantsOf(name, settings) {
   const theirs = published(settings, 'random')
     .filter(({ job, env }) => job.threads === settings.threads && env.OMP_WAIT_POLICY)
     .map((variant) => ({ ...variant, name: variant.group }));
-  const composed = settings.composed ? ours('composed', settings, 'random') : [];
-  return [...ours('fused', settings, 'random'), ...composed, ...theirs];
+  return [...ourPaths(CASES[name], settings).flatMap((path) => ours(path, settings, 'random')), ...theirs];
 }
 
 async function measure(variant, what) {
@@ -66,7 +65,7 @@ async function measure(variant, what) {
 }
 
 async function measureCase(name, settings) {
-  const rows = variantsOf(settings).map((variant) => ({ variant, beyond: [], results: 0 }));
+  const rows = variantsOf(name, settings).map((variant) => ({ variant, beyond: [], results: 0 }));
   for (let round = 0; round < settings.rounds; round++)
     for (const row of rows) {
       const { beyondMib, resultsMib } = await measure(row.variant, CASES[name]);

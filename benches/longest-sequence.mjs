@@ -3,7 +3,7 @@
  * fused and as published, and full attention.
  *
  *   TORCH_PYTHON=<python with torch> npm run bench -- longest-sequence --reference-clone <folder>
- *     [--also <another python with torch>]... [--contestants fused,published,full,sdpa] [--memory 8] [--seconds 120] [--step 1024]
+ *     [--also <another python with torch>]... [--contestants fused,recompute,published,full,sdpa] [--memory 8] [--seconds 120] [--step 1024]
  *     [--threads 2] [--out <results file>]
  *
  * A process for every attempt; all that it holds counts, the program too. It fails when it holds more than `--memory` (GB) at any
@@ -28,7 +28,7 @@ import {
 } from './side-by-side.workers.mjs';
 
 const LAYER = { modelDim: 512, heads: 8 };
-const CONTESTANTS = ['fused', 'published', 'full', 'sdpa'];
+const CONTESTANTS = ['fused', 'recompute', 'published', 'full', 'sdpa'];
 /** Tokens of the two runs that foretell, in steps. */
 const SHORT = [2, 4];
 /** How far the first attempt that fails is from the next, as a part of the length. */
@@ -63,6 +63,7 @@ function readSettings() {
 function variantsOf(settings) {
   const families = {
     fused: () => ours('fused', settings, 'random'),
+    recompute: () => ours('recompute', settings, 'random'),
     published: () =>
       published(settings, 'random').filter(
         ({ job, env }) => job.threads === settings.threads && env.OMP_WAIT_POLICY,
@@ -76,7 +77,7 @@ function variantsOf(settings) {
     families[family]().map((variant) => ({
       ...variant,
       name: variant.group ?? variant.name,
-      isFused: family === 'fused',
+      isFused: family === 'fused' || family === 'recompute',
       caseOf: isFull(family) ? full : bidirectional,
       power: power[family] ?? { memory: 1, time: 1 },
     })),

@@ -33,6 +33,8 @@ struct WindowShape {
   int64_t reach_rows, reach_columns;
   // false: queries see the shared keys alone.
   bool has_window;
+  // Tokens of a sequence that are done at once, about.
+  int64_t block_tokens = 512;
 };
 
 // Forward: query to log_sums are read or written. Backward: the gradients too; result_gradient is read, that of query written, the
@@ -78,7 +80,8 @@ struct PoolArguments {
   Rows<T> logit_gradient, key_gradient, value_gradient;
 };
 
-// What some of the tokens give: sums (R, H) by weights e^(logit - largest), and the sums of these, R each.
+// What some of the tokens give: sums (R, H) by weights e^(logit - largest), and the sums of these, R each. Of no tokens: zeros, and a
+// `largest` below all logits, yet finite, as -infinity less itself is no number.
 template <class T>
 struct PoolPart {
   T *largest, *sums, *keys, *values;
@@ -87,6 +90,7 @@ struct PoolPart {
 template <class T>
 struct PoolKernels {
   int64_t (*scratch)(const PoolArguments<T>&, bool backward);
+  // Adds to the part.
   void (*forward)(const PoolArguments<T>&, int64_t b, int64_t n, int64_t first, int64_t end, PoolPart<T> part, T* scratch);
   void (*backward)(const PoolArguments<T>&, int64_t b, int64_t n, int64_t first, int64_t end, T* scratch);
 };

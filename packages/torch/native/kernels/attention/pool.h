@@ -38,12 +38,14 @@ class PoolWork {
 
   int64_t taken() const { return taken_; }
 
-  // What the tokens [first, end) give: sums of keys and values by weights e^(logit - largest), of which `sums` are the sums.
+  // Adds what the tokens [first, end) give: sums of keys and values by weights e^(logit - largest), of which `sums` are the sums.
   void forward(int64_t b, int64_t n, int64_t first, int64_t end, PoolPart<T> part) {
-    fill(pooled_keys_, R_ * Hp_, T{0});
-    fill(pooled_values_, R_ * Hp_, T{0});
-    fill(largest_, Rp_, kNothingSeen);
-    fill(sums_, Rp_, T{0});
+    for (int64_t r = 0; r < R_; ++r) {
+      copy_padded(pooled_keys_ + r * Hp_, part.keys + r * H_, H_, Hp_);
+      copy_padded(pooled_values_ + r * Hp_, part.values + r * H_, H_, Hp_);
+    }
+    copy_padded(largest_, part.largest, R_, Rp_);
+    copy_padded(sums_, part.sums, R_, Rp_);
     for (int64_t token = first; token < end; token += kPooledTokens) {
       const int64_t count = end - token < kPooledTokens ? end - token : kPooledTokens;
       read_logits(b, n, token, count);
@@ -92,9 +94,6 @@ class PoolWork {
   }
 
  private:
-  // Below all logits, yet finite: -infinity less itself is no number.
-  static constexpr T kNothingSeen = std::numeric_limits<T>::lowest() / 2;
-
   void read_logits(int64_t b, int64_t n, int64_t token, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       T* to = weights_ + i * Rp_;

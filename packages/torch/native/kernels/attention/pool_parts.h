@@ -17,6 +17,13 @@ namespace {
 // Numbers of one part of one head, and these numbers as a part.
 inline int64_t pool_part_size(int64_t slots, int64_t head_size) { return slots * (2 + 2 * head_size); }
 
+// Of no tokens yet.
+template <class T>
+void clear_pool_part(T* at, int64_t slots, int64_t head_size) {
+  std::fill(at, at + slots, std::numeric_limits<T>::lowest() / 2);
+  std::fill(at + slots, at + pool_part_size(slots, head_size), T{0});
+}
+
 template <class T>
 PoolPart<T> pool_part_at(T* at, int64_t slots, int64_t head_size) {
   return {at, at + slots, at + 2 * slots, at + 2 * slots + slots * head_size};

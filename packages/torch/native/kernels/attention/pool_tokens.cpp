@@ -65,6 +65,7 @@ std::tuple<Tensor, Tensor, Tensor> forward_cpu(const Tensor& logits, const Tenso
     const auto& kernel = kernels<scalar_t>().pool;
     each_pool_part<scalar_t>(B, N, parts, kernel.scratch(a, false), [&](int64_t b, int64_t n, int64_t part, scalar_t* scratch) {
       scalar_t* to = sums.data_ptr<scalar_t>() + ((b * N + n) * parts + part) * pool_part_size(R, H);
+      clear_pool_part(to, R, H);
       kernel.forward(a, b, n, L * part / parts, L * (part + 1) / parts, pool_part_at(to, R, H), scratch);
     });
     join_pool_parts(a, sums.data_ptr<scalar_t>(), B, parts, rows_of<scalar_t>(pooled_key), rows_of<scalar_t>(pooled_value),

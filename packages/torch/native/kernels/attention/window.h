@@ -19,8 +19,6 @@ namespace {
 // Queries whose scores exist at once, at most, and numbers of their scores: a quarter of a second-level cache.
 constexpr int64_t kMostQueries = 64;
 constexpr int64_t kScores = int64_t{1} << 16;
-// Tokens of a sequence whose keys are packed at once.
-constexpr int64_t kBlockTokens = 512;
 
 // How a grid is cut. A block is a run of segments whose keys are packed together: on a grid one segment, of a sequence many.
 struct WindowLayout {
@@ -33,7 +31,7 @@ struct WindowLayout {
     segment_columns = (shape.columns + window_columns - 1) / window_columns;
     key_rows = shape.has_window ? window_rows + 2 * reach_rows : 0;
     key_columns = shape.has_window ? window_columns + 2 * reach_columns : 0;
-    segments_of_block = key_rows > 1 || window_rows > 1 ? 1 : kBlockTokens / window_columns;
+    segments_of_block = key_rows > 1 || window_rows > 1 ? 1 : shape.block_tokens / window_columns;
     if (segments_of_block < 1) segments_of_block = 1;
     blocks_of_row = (segment_columns + segments_of_block - 1) / segments_of_block;
   }

@@ -37,7 +37,8 @@ enum Map : int { kQuery, kKey, kValue, kLogits, kOutput, kMaps };
 // The parameters of the two norms, in the order of `norms`.
 enum Norm : int { kTokenWeight, kTokenBias, kSlotWeight, kSlotBias, kNorms };
 
-// Outputs of a map whose gradients stay in cache.
+// Numbers of a strip, of which there are some ten kinds at once, about; outputs of a map whose gradients stay in cache.
+constexpr int64_t kStrip = int64_t{1} << 16;
 constexpr int64_t kOutputs = 48;
 
 struct Settings {
@@ -118,20 +119,18 @@ class Layer {
         pool_kernel_(kernels<T>().pool),
         linear_(layer_kernels<T>().linear),
         norm_(layer_kernels<T>().norm) {
-    shape_ = {B_, N_, H_, R_, 1, L_, 1, settings.window, 0, settings.reach, true};
+    shape_ = {B_, N_, H_, R_, 1, L_, 1, settings.window, 0, settings.reach, true, std::clamp<int64_t>(kStrip / D_, 128, 512)};
     T_ = window_kernel_.strip_tokens(shape_);
     E_ = settings.reach;
     S_ = (L_ + T_ - 1) / T_;
     int64_t weights = 0;
-    for (int m = 0; m < kMaps; ++m) {
-      weights += in.weights[m].numel();
-      forward_[m] = packed<T>(in.weights[m], PackedFor::results);
-    }
+    for (const Tensor& weight : in.weights) weights += weight.numel();
     parts_ = std::max<int64_t>(1, std::min(B_ * S_, parts_for(B_ * L_ * D_, weights)));
   }
 
   Tensor forward(Kept& kept) {
     const auto options = in_.x.options();
+    for (const Map m : {kQuery, kKey, kValue, kLogits, kOutput}) pack(m, PackedFor::results);
     kept.key = at::empty({B_, L_, D_}, options);
     kept.value = at::empty({B_, L_, D_}, options);
     kept.statistics = at::empty({4, B_, L_}, options);
@@ -147,7 +146,10 @@ class Layer {
   }
 
   Gradients backward(const Tensor& result_gradient, const Kept& kept, bool of_input) {
-    for (int m = 0; m < kMaps; ++m) backward_[m] = packed<T>(in_.weights[m], PackedFor::input_gradient);
+    for (const Map m : {kQuery, kKey, kValue, kLogits, kOutput}) pack(m, PackedFor::input_gradient);
+    for (const Map m : {kQuery, kLogits}) pack(m, PackedFor::results);
+    if (!kept.key.defined())
+      for (const Map m : {kKey, kValue}) pack(m, PackedFor::results);
     norm_slots(kept);
     Gradients found;
     if (of_input) found.x = at::empty(in_.x.sizes(), in_.x.options());
@@ -155,8 +157,9 @@ class Layer {
     between_ = {at::empty({B_, L_, D_}, in_.x.options()), at::empty({B_, L_, D_}, in_.x.options()),
                 at::empty({B_ * S_, 2, 2, E_, D_}, in_.x.options())};
     each_strip([&](int64_t part, const Strip& strip, Memory& m) { attend_backward(part, strip, result_gradient, kept, found.x, m); });
-    const auto pooled = slots_backward(kept, found);
+    const Pooled pooled = slots_backward(kept, found);
     each_strip([&](int64_t part, const Strip& strip, Memory& m) { project_backward(part, strip, kept, pooled, found.x, m); });
+    between_ = {};
     sum_copies(found);
     return found;
   }
@@ -224,6 +227,16 @@ class Layer {
   // The first part that has strips of a sequence.
   int64_t first_part(int64_t b) const { return ((b * S_ + 1) * parts_ - 1) / (B_ * S_); }
 
+  // Parts that have strips of one sequence, at most.
+  int64_t parts_of_sequence() const {
+    int64_t most = 1;
+    for (int64_t b = 0; b < B_; ++b) {
+      const int64_t last = ((b + 1) * S_ * parts_ - 1) / (B_ * S_);
+      most = std::max(most, last - first_part(b) + 1);
+    }
+    return most;
+  }
+
   // ---- rows --------------------------------------------------------------------------------------------------------------------
 
   // Row of a token of a (B, L, D) tensor.
@@ -234,6 +247,8 @@ class Layer {
   Rows<Number> rows_from(Number* memory, int64_t first, int64_t width) const {
     return {memory - first * width, 0, width, width / N_};
   }
+
+  void pack(Map m, PackedFor use) { (use == PackedFor::results ? forward_ : backward_)[m] = packed<T>(in_.weights[m], use); }
 
   using Outputs = std::initializer_list<std::pair<Map, T*>>;
 
@@ -330,8 +345,10 @@ class Layer {
 
   void pool(Kept& kept) const {
     const int64_t size = pool_part_size(R_, H_);
-    const Tensor sums = at::empty({B_ * N_ * S_, size}, in_.x.options());
-    each_strip([&](int64_t, const Strip& strip, Memory& m) {
+    const int64_t copies = parts_of_sequence();
+    const Tensor sums = at::empty({B_ * N_ * copies, size}, in_.x.options());
+    for (int64_t i = 0; i < sums.size(0); ++i) clear_pool_part(sums.data_ptr<T>() + i * size, R_, H_);
+    each_strip([&](int64_t part, const Strip& strip, Memory& m) {
       const int64_t b = strip.b, first = strip.first, count = strip.tokens();
       const Tokens raw{row(kept.key, b, first), row(kept.value, b, first)};
       map(row(in_.x, b, first), count,
@@ -339,7 +356,7 @@ class Layer {
       norm(norm_.forward, raw, b, first, strip.end, kept, m);
       const auto a = pool_arguments(strip, m);
       for (int64_t n = 0; n < N_; ++n) {
-        T* to = sums.data_ptr<T>() + ((b * N_ + n) * S_ + strip.index % S_) * size;
+        T* to = sums.data_ptr<T>() + ((b * N_ + n) * copies + part - first_part(b)) * size;
         pool_kernel_.forward(a, b, n, first, strip.end, pool_part_at(to, R_, H_), m.scratch);
       }
     });
@@ -347,7 +364,7 @@ class Layer {
     a.heads = N_;
     a.head_size = H_;
     a.slots = R_;
-    join_pool_parts(a, sums.data_ptr<T>(), B_, S_, rows_of<T>(kept.pooled_key), rows_of<T>(kept.pooled_value),
+    join_pool_parts(a, sums.data_ptr<T>(), B_, copies, rows_of<T>(kept.pooled_key), rows_of<T>(kept.pooled_value),
                     kept.pool_log_sums.data_ptr<T>());
   }
 
@@ -502,13 +519,8 @@ class Layer {
     }
     norm_weight_copies_.copies = at::zeros({parts_, D_}, in_.x.options());
     norm_bias_copies_.copies = at::zeros({parts_, D_}, in_.x.options());
-    int64_t most = 1;
-    for (int64_t b = 0; b < B_; ++b) {
-      const int64_t last = ((b + 1) * S_ * parts_ - 1) / (B_ * S_);
-      most = std::max(most, last - first_part(b) + 1);
-    }
-    slot_key_copies_ = at::zeros({most, B_, R_, N_, H_}, in_.x.options());
-    slot_value_copies_ = at::zeros({most, B_, R_, N_, H_}, in_.x.options());
+    slot_key_copies_ = at::zeros({parts_of_sequence(), B_, R_, N_, H_}, in_.x.options());
+    slot_value_copies_ = at::zeros({parts_of_sequence(), B_, R_, N_, H_}, in_.x.options());
   }
 
   void sum_copies(Gradients& found) {
