@@ -70,6 +70,11 @@ export const classifierTrainingSchema = object(
     documentLength: field('Tokens of a document that are read; what comes after is cut.', size()),
     batchSize: field('Examples of one step.', size()),
     ...updates,
+    recomputeKeys: field(
+      'Compute keys and values of long-short attention again in the backward pass: less memory, more time.',
+      boolean(),
+      false,
+    ),
     evaluateExamples: field(
       'Examples of the validation part used by one evaluation; null: all.',
       nullable(size()),

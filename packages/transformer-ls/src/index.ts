@@ -4,6 +4,8 @@
  * Importing this loads nothing native; libtorch is loaded by the first tensor.
  */
 export type { LanguageModelConfig, TrainingConfig } from '@transformer-ls/formats';
+export { BidirectionalAttention, type BidirectionalAttentionConfig } from './attention/bidirectional.js';
+export { LongShortSpatialAttention, type SpatialAttentionConfig } from './attention/spatial.js';
 export * from './data/index.js';
 export { type CompressorScore, compressorScores } from './evaluate/compressors.js';
 export { type ContextOptions, contextCurve } from './evaluate/context.js';

@@ -43,6 +43,7 @@ export class ClassificationTask implements TrainingTask {
   constructor(private readonly options: ClassificationTaskOptions) {
     const { model, config, set } = options;
     this.model = model;
+    model.recomputeKeys(config.recomputeKeys);
     const parts = partsOf(config.data.split, set);
     const { batchSize, seed } = config;
     this.batches = new ExampleBatches({

@@ -156,3 +156,29 @@ describe.each(attentionNames)('a classifier with %s attention', (name) => {
     model.dispose();
   });
 });
+
+it('computes keys and values again where it is told to, without changing a bit', () => {
+  const model = new SequenceClassifier(smallConfig({ pooling: 'mean' }));
+  scope(() => {
+    const { ids, mask } = batch(Array(8).fill(24));
+    const run = () => {
+      model.zeroGrad();
+      const { ops, result } = recordOps(() => model.forward({ ids, mask }));
+      result.sum().backward();
+      const layers = ops.filter(({ name }) => name === 'tls::bidirectional_layer');
+      return {
+        told: layers.map(({ inputs }) => inputs.at(-1)),
+        grads: model.parameters().map(({ grad }) => grad!.clone()),
+      };
+    };
+    const kept = run();
+    model.recomputeKeys(true);
+    const again = run();
+    expect(kept.told).toEqual([false, false]);
+    expect(again.told).toEqual([true, true]);
+    again.grads.forEach((grad, i) => {
+      expect(largestDifference(grad, kept.grads[i]!)).toBe(0);
+    });
+  });
+  model.dispose();
+});

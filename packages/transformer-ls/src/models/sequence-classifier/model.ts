@@ -5,6 +5,7 @@
  */
 import type { ClassifierConfig } from '@transformer-ls/formats';
 import { ArgumentError, cat, Module, type Tensor } from '@transformer-ls/torch';
+import { BidirectionalAttention } from '../../attention/bidirectional.js';
 import { Encoder, Head } from './encoder.js';
 
 /** Token ids of B sequences, and which of them are tokens. */
@@ -27,6 +28,12 @@ export class SequenceClassifier extends Module {
     this.model = this.child('model', new Encoder(config));
     const features = inputs === 'two' ? 4 * modelDim : modelDim;
     this.seq_classifer = this.child('seq_classifer', new Head(features, innerDim, classes));
+  }
+
+  /** Whether long-short attention computes keys and values again in the backward pass: less memory, more time. Changes no result. */
+  recomputeKeys(on: boolean): void {
+    for (const attention of this.model.attentions)
+      if (attention instanceof BidirectionalAttention) attention.recompute = on;
   }
 
   /** One batch for a classifier of one document, two for one of pairs → logits (B, classes). */
