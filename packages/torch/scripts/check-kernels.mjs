@@ -54,7 +54,7 @@ function checkCpu(compiler, folder) {
     .filter(([name]) => name === 'portable' || arch() === 'x64')
     .map(([name, flags]) => {
       const object = join(folder, `${name}.o`);
-      const source = join(native, 'kernels', 'attention', `${name}.cpp`);
+      const source = join(native, 'kernels', `${name}.cpp`);
       run(compiler, [...sanitizers, ...flags, '-c', source, '-o', object]);
       return object;
     });

@@ -18,7 +18,7 @@ export function fusedOperatorsWanted(): boolean {
   return wanted;
 }
 
-const available = operator<(like: Tensor, headSize: number) => boolean>('tls::attention_available');
+const available = operator<(like: Tensor, headSize: number) => boolean>('tls::available');
 
 /** Whether fused operators are to be used, and exist for the device and type of `like` and of what is computed of it. */
 export function fusedFor(like: Tensor): boolean {

@@ -28,7 +28,7 @@ import {
 } from '../src/index.js';
 import { gradcheck } from './gradcheck.js';
 
-const instructions = operator<(name: string) => string>('tls::attention_instructions');
+const instructions = operator<(name: string) => string>('tls::instructions');
 const widest = instructions('');
 const sets = ['avx512', 'avx2', 'portable'].filter((name) => {
   try {
@@ -242,7 +242,7 @@ describe('feed-forward without gradients', () => {
           for (const name of sets) {
             instructions(name);
             const { ops, result } = recordOps(run);
-            expect(ops.map((op) => op.name)).toEqual(['tls::attention_available', 'tls::feed_forward']);
+            expect(ops.map((op) => op.name)).toEqual(['tls::available', 'tls::feed_forward']);
             expect(countMultiplyAccumulates(ops)).toBe(2 * rows * inner * (inputs + outputs));
             expect(largest(result.sub(expected))).toBeLessThan(1e-11);
           }

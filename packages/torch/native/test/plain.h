@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "../kernels/attention/dropout_hash.h"
-#include "../kernels/attention/kernels.h"
+#include "../kernels/instructions.h"
 
 namespace {
 

@@ -236,6 +236,8 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     if (W === 0) return R > 0 ? null : segmentTiling(L, 1, 0);
     if (mode === 'reference' && L % W !== 0)
       throw new ArgumentError(`expected a length that is a multiple of the window size ${W}, received ${L}`);
+    // One segment, around which there is nothing.
+    if (L <= W) return segmentTiling(L, L, 0);
     return segmentTiling(L, W, Math.max(1, Math.floor(W / 2)));
   }
 

@@ -16,7 +16,7 @@ import {
   type Tensor,
 } from '@transformer-ls/torch';
 
-const available = operator<(like: Tensor, headSize: number) => boolean>('tls::attention_available');
+const available = operator<(like: Tensor, headSize: number) => boolean>('tls::available');
 
 /**
  * Whether the fused operators are to be used, and exist for the device and type of `like` and of what is computed of it: on the CPU

@@ -21,7 +21,7 @@ import { CausalAttention } from '../../src/attention/causal.js';
 import { causalChunkMask, ReferenceCausalAttention } from '../../src/attention/causal-reference.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../src/attention/positions.js';
 
-const instructions = operator<(name: string) => string>('tls::attention_instructions');
+const instructions = operator<(name: string) => string>('tls::instructions');
 const widest = instructions('');
 
 afterEach(() => {

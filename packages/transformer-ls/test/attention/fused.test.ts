@@ -21,7 +21,7 @@ import { attentionFused, poolTokens, windowAttention } from '../../src/attention
 import { FullSpatialAttention, LongShortSpatialAttention } from '../../src/attention/spatial.js';
 
 type Dtype = 'float32' | 'float64';
-const instructions = operator<(name: string) => string>('tls::attention_instructions');
+const instructions = operator<(name: string) => string>('tls::instructions');
 const widest = instructions('');
 const sets = ['avx512', 'avx2', 'portable'].filter((name) => {
   try {

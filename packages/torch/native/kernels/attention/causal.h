@@ -14,9 +14,9 @@
 
 #include "dropout.h"
 #include "kernels.h"
-#include "product.h"
-#include "rows.h"
-#include "scratch.h"
+#include "../product.h"
+#include "../rows.h"
+#include "../scratch.h"
 
 namespace tls {
 namespace {

@@ -13,8 +13,8 @@
 
 #include "causal_check.h"
 #include "kernels.h"
-#include "tensors.h"
-#include "work.h"
+#include "../tensors.h"
+#include "../work.h"
 
 namespace tls {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "tensors.h"
+#include "../tensors.h"
 
 namespace tls {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "dropout_hash.h"
 #include "kernels.h"
-#include "vectors.h"
+#include "../vectors.h"
 
 namespace tls {
 namespace {

@@ -1,11 +1,9 @@
-// What the loops of attention work on, and where to find them compiled for this processor.
+// What the loops of attention work on.
 //
 // Shape letters: B batch, N heads, H head size, L tokens, C shared keys, S queries of a segment, Y keys that a segment sees.
 #pragma once
 
 #include <cstdint>
-
-#include "../layers/kernels.h"
 
 namespace tls {
 
@@ -148,22 +146,5 @@ struct AttentionKernels {
   PoolKernels<T> pool;
   CausalKernels<T> causal;
 };
-
-struct InstructionSet {
-  const char* name;
-  AttentionKernels<float> float32;
-  AttentionKernels<double> float64;
-  LayerKernels<float> layers32;
-  LayerKernels<double> layers64;
-};
-
-InstructionSet portable_instructions();
-#if defined(__x86_64__)
-InstructionSet avx2_instructions();
-InstructionSet avx512_instructions();
-#endif
-
-// The widest that this processor has, or the one that the environment variable TLS_INSTRUCTIONS names.
-const InstructionSet& instructions();
 
 }  // namespace tls

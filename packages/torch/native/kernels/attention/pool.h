@@ -5,9 +5,9 @@
 #pragma once
 
 #include "kernels.h"
-#include "product.h"
-#include "rows.h"
-#include "scratch.h"
+#include "../product.h"
+#include "../rows.h"
+#include "../scratch.h"
 
 namespace tls {
 namespace {

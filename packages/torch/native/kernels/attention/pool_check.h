@@ -3,7 +3,7 @@
 // Shape letters: B batch, L tokens, N heads, H head size, R slots.
 #pragma once
 
-#include "tensors.h"
+#include "../tensors.h"
 
 namespace tls {
 namespace {

@@ -12,8 +12,8 @@
 #include "kernels.h"
 #include "pool_check.h"
 #include "pool_parts.h"
-#include "tensors.h"
-#include "work.h"
+#include "../tensors.h"
+#include "../work.h"
 
 namespace tls {
 namespace {

@@ -9,9 +9,9 @@
 
 #include "dropout.h"
 #include "kernels.h"
-#include "product.h"
-#include "rows.h"
-#include "scratch.h"
+#include "../product.h"
+#include "../rows.h"
+#include "../scratch.h"
 
 namespace tls {
 namespace {
@@ -63,10 +63,10 @@ class WindowWork {
     Hp_ = whole_vectors<T>(H_);
     Cp_ = whole_vectors<T>(C_);
     Yp_ = whole_vectors<T>(Y_);
-    width_ = Cp_ + Yp_;
+    width_ = widest_ = Cp_ + Yp_;
     const int64_t most = layout_.packed();
     Kp_ = whole_vectors<T>(most) + kLanes<T>;
-    group_ = kScores / (width_ > 0 ? width_ : 1);
+    group_ = kScores / (widest_ > 0 ? widest_ : 1);
     group_ = group_ < 8 ? 8 : group_ > kMostQueries ? kMostQueries : group_;
     Scratch<T> memory(scratch);
     shared_values_ = memory.take(C_ * Hp_);
@@ -77,14 +77,14 @@ class WindowWork {
     keys_across_ = memory.take(H_ * Kp_);
     hidden_ = memory.take(Kp_);
     queries_ = memory.take(group_ * Hp_);
-    scores_ = memory.take(group_ * width_);
+    scores_ = memory.take(group_ * widest_);
     results_ = memory.take(group_ * Hp_);
     if (backward) {
       shared_values_across_ = memory.take(H_ * Cp_);
       values_across_ = memory.take(H_ * Kp_);
-      score_gradients_ = memory.take(group_ * width_);
+      score_gradients_ = memory.take(group_ * widest_);
       results_again_ = memory.take(group_ * Hp_);
-      kept_ = a_.dropout.probability > 0 ? memory.take(group_ * width_) : nullptr;
+      kept_ = a_.dropout.probability > 0 ? memory.take(group_ * widest_) : nullptr;
       query_gradients_ = memory.take(group_ * Hp_);
       key_gradients_ = memory.take(most * Hp_);
       value_gradients_ = memory.take(most * Hp_);
@@ -129,10 +129,12 @@ class WindowWork {
 
  private:
   // Segments [first, end) of a row of segments, and the packed keys: key_rows rows of `across` columns that begin at
-  // (key_row, key_column) of the grid, which may lie outside.
+  // (key_row, key_column) of the grid. Of one segment those on the grid alone, which leaves out as many rows and columns before them;
+  // of several some may lie outside.
   struct Block {
     int64_t segment_row, first, end;
     int64_t key_row, key_column, key_rows, across;
+    int64_t rows_before, columns_before;
     int64_t packed() const { return key_rows * across; }
   };
 
@@ -164,8 +166,34 @@ class WindowWork {
       block.key_rows = layout_.key_rows;
       block.across =
           layout_.key_rows == 0 ? 0 : (block.end - block.first - 1) * layout_.window_columns + layout_.key_columns;
+      block.rows_before = block.columns_before = 0;
+      const bool alone = block.end - block.first == 1 && block.across > 0;
+      if (alone) {
+        keep_on_grid(s_.rows, block.key_row, block.key_rows, block.rows_before);
+        keep_on_grid(s_.columns, block.key_column, block.across, block.columns_before);
+      }
+      Y_ = alone ? block.packed() : layout_.keys();
+      Yp_ = whole_vectors<T>(Y_);
+      width_ = Cp_ + Yp_;
       act(block);
     }
+  }
+
+  // Cuts a run of `count` places from `first` on to those of 0 to size - 1: at least one, as there are queries.
+  static void keep_on_grid(int64_t size, int64_t& first, int64_t& count, int64_t& before) {
+    const int64_t end = first + count < size ? first + count : size;
+    before = first < 0 ? -first : 0;
+    first += before;
+    count = end - first;
+  }
+
+  // act(packed key of a segment, its place among all that a segment sees, count) for runs of keys that are neighbours in both.
+  template <class Do>
+  void each_run(const Block& block, Do act) const {
+    if (block.end - block.first > 1 || block.across == layout_.key_columns)
+      return act(0, block.rows_before * layout_.key_columns, Y_);
+    for (int64_t row = 0; row < block.key_rows; ++row)
+      act(row * block.across, (block.rows_before + row) * layout_.key_columns + block.columns_before, block.across);
   }
 
   template <class Do>
@@ -275,7 +303,10 @@ class WindowWork {
                      width_);
       for (int64_t r = 0; r < piece.count; ++r) {
         T* row = scores + r * width_;
-        if (a_.bias != nullptr) add_scaled(row, a_.bias + (n_ * layout_.queries() + piece.within + r) * Y_, Y_, T{1});
+        if (a_.bias != nullptr) {
+          const T* bias = a_.bias + (n_ * layout_.queries() + piece.within + r) * layout_.keys();
+          each_run(*group.block, [&](int64_t key, int64_t place, int64_t count) { add_scaled(row + key, bias + place, count, T{1}); });
+        }
         if (some_hidden_) add_scaled(row, hidden_ + piece.key, Y_, T{1});
         fill(row + Y_, Yp_ - Y_, kHidden<T>);
       }
@@ -290,7 +321,9 @@ class WindowWork {
       if (tokens_[r] >= 0) {
         const int64_t query = (b_ * s_.heads + n_) * s_.rows * s_.columns + tokens_[r];
         drop_row(weights + r * width_, C_, a_.dropout, query, 0);
-        drop_row(weights + r * width_ + Cp_, Y_, a_.dropout, query, C_);
+        each_run(*group.block, [&](int64_t key, int64_t place, int64_t count) {
+          drop_row(weights + r * width_ + Cp_ + key, count, a_.dropout, query, C_ + place);
+        });
       }
   }
 
@@ -378,8 +411,12 @@ class WindowWork {
       product<true>(Y_, Hp_, piece.count, Matrix<T>{scores, 1, width_}, queries_ + piece.row * Hp_, Hp_,
                     key_gradients_ + piece.key * Hp_, Hp_);
       if (a_.bias_gradient != nullptr)
-        for (int64_t r = 0; r < piece.count; ++r)
-          add_scaled(a_.bias_gradient + (n_ * layout_.queries() + piece.within + r) * Y_, scores + r * width_, Y_, T{1});
+        for (int64_t r = 0; r < piece.count; ++r) {
+          T* gradient = a_.bias_gradient + (n_ * layout_.queries() + piece.within + r) * layout_.keys();
+          each_run(*group.block, [&](int64_t key, int64_t place, int64_t count) {
+            add_scaled(gradient + place, scores + r * width_ + key, count, T{1});
+          });
+        }
     });
     for (int64_t r = 0; r < group.count; ++r)
       if (tokens_[r] >= 0) {
@@ -401,8 +438,9 @@ class WindowWork {
   const WindowArguments<T>& a_;
   const WindowShape& s_;
   const WindowLayout layout_;
-  const int64_t H_, C_, Y_;
-  int64_t Hp_, Cp_, Yp_, Kp_, width_, group_, taken_;
+  const int64_t H_, C_;
+  int64_t Y_;  // of the block's segments
+  int64_t Hp_, Cp_, Yp_, Kp_, width_, widest_, group_, taken_;
   int64_t b_ = 0, n_ = 0;
   bool some_hidden_ = false;
   int64_t tokens_[kMostQueries];

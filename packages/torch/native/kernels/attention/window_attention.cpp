@@ -11,9 +11,9 @@
 #include <tuple>
 
 #include "kernels.h"
-#include "tensors.h"
+#include "../tensors.h"
 #include "window_check.h"
-#include "work.h"
+#include "../work.h"
 
 namespace tls {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "tensors.h"
+#include "../tensors.h"
 
 namespace tls {
 namespace {

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "../attention/work.h"
+#include "../work.h"
 
 namespace tls {
 namespace {

@@ -1,7 +1,7 @@
 // One AdamW step, which reads and writes every number once.
 #pragma once
 
-#include "../attention/rows.h"
+#include "../rows.h"
 #include "kernels.h"
 
 namespace tls {

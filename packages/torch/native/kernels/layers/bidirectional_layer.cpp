@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "../attention/pool_parts.h"
-#include "../attention/tensors.h"
-#include "../attention/work.h"
+#include "../tensors.h"
+#include "../work.h"
 #include "packed.h"
 
 namespace tls {

@@ -4,8 +4,8 @@
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
-#include "../attention/tensors.h"
-#include "../attention/work.h"
+#include "../tensors.h"
+#include "../work.h"
 #include "packed.h"
 
 namespace tls {

@@ -4,8 +4,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-#include "../attention/tensors.h"
-#include "../attention/work.h"
+#include "../tensors.h"
+#include "../work.h"
 
 namespace tls {
 namespace {

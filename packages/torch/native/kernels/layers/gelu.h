@@ -2,7 +2,7 @@
 // backward from the input.
 #pragma once
 
-#include "../attention/rows.h"
+#include "../rows.h"
 #include "kernels.h"
 
 namespace tls {

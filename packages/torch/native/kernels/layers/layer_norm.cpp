@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
-#include "../attention/tensors.h"
-#include "../attention/work.h"
+#include "../tensors.h"
+#include "../work.h"
 
 namespace tls {
 namespace {

@@ -5,9 +5,9 @@
 // Shape letters: I inputs, O outputs; a capital with p behind it is the next whole number of vectors.
 #pragma once
 
-#include "../attention/product.h"
-#include "../attention/rows.h"
-#include "../attention/scratch.h"
+#include "../product.h"
+#include "../rows.h"
+#include "../scratch.h"
 #include "kernels.h"
 
 namespace tls {

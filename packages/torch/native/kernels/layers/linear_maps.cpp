@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "../attention/tensors.h"
-#include "../attention/work.h"
+#include "../tensors.h"
+#include "../work.h"
 #include "packed.h"
 
 namespace tls {

@@ -3,7 +3,7 @@
 // Shape letters: M rows, D width.
 #pragma once
 
-#include "../attention/rows.h"
+#include "../rows.h"
 #include "kernels.h"
 
 namespace tls {

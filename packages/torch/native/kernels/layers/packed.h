@@ -5,7 +5,7 @@
 
 #include <ATen/ATen.h>
 
-#include "../attention/work.h"
+#include "../work.h"
 
 namespace tls {
 namespace {

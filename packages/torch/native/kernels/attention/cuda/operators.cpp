@@ -357,7 +357,7 @@ bool available(const Tensor& like, int64_t head_size) {
 }  // namespace
 
 TORCH_LIBRARY_IMPL(tls, CUDA, library) {
-  library.impl("attention_available", available);
+  library.impl("available", available);
   library.impl("window_attention_forward", window_forward);
   library.impl("window_attention_backward", window_backward);
   library.impl("causal_attention_forward", causal_forward);

@@ -1,4 +1,4 @@
-// The instruction set that attention runs with: the widest of this processor, or the one that was asked for.
+// The instruction set that the loops run with: the widest of this processor, or the one that was asked for.
 #include <torch/library.h>
 
 #include <atomic>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels.h"
+#include "instructions.h"
 
 namespace tls {
 namespace {
@@ -39,9 +39,9 @@ const InstructionSet& named(const std::string& where, const std::string& name) {
 
 std::atomic<const InstructionSet*> chosen{nullptr};
 
-// tls::attention_instructions(name): chooses, unless the name is empty; the name of the one in use.
+// tls::instructions(name): chooses, unless the name is empty; the name of the one in use.
 std::string choose(const std::string& name) {
-  if (!name.empty()) chosen = &named("attention_instructions", name);
+  if (!name.empty()) chosen = &named("instructions", name);
   return instructions().name;
 }
 
@@ -55,6 +55,6 @@ const InstructionSet& instructions() {
   return *chosen;
 }
 
-TORCH_LIBRARY_FRAGMENT(tls, library) { library.def("attention_instructions(str name) -> str", choose); }
+TORCH_LIBRARY_FRAGMENT(tls, library) { library.def("instructions(str name) -> str", choose); }
 
 }  // namespace tls

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels.h"
+#include "instructions.h"
 #include "tensors.h"
 
 namespace tls {

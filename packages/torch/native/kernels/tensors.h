@@ -6,7 +6,7 @@
 #include <memory>
 #include <new>
 
-#include "kernels.h"
+#include "attention/kernels.h"
 
 namespace tls {
 
