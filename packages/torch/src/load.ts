@@ -26,11 +26,13 @@ function load(): Binding {
 }
 
 /**
- * Threads that spin while they wait take the cores from those that work: with libgomp's (elementwise operators) and
- * OpenBLAS's (products) at their defaults, two threads are slower than one. Both read these settings when they are loaded, so they
- * must be set before; the user's own win. OpenBLAS's is a power of two of processor cycles.
+ * Threads that spin while they wait take the cores from those that work: with libgomp's (our operators, elementwise ones) and
+ * OpenBLAS's (products) at their defaults, two threads are slower than one. Threads that sleep at once are woken many times in a pass, which
+ * costs a tenth of it. So they spin for some 60 microseconds, and a core that another program wants is soon given up. Both read these
+ * settings when they are loaded, so they must be set before; the user's own win. OpenBLAS's is a power of two of processor cycles.
  */
 function preferSleepingThreads(): void {
+  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= '3000';
   process.env.OMP_WAIT_POLICY ??= 'PASSIVE';
   process.env.OPENBLAS_THREAD_TIMEOUT ??= '14';
 }
