@@ -32,7 +32,7 @@ function prepare(job) {
   warmUp(job);
   const startMib = statusMib('VmRSS');
   const { layer, run } = makeLayer(job.case);
-  if (job.recompute) layer.recompute = true;
+  if (job.keeps !== undefined) layer.keeps = job.keeps;
   if (job.kind === 'make-weights') {
     saveTensors(layer.stateDict(), job.weights);
     saveTensors(new Map(Object.entries(randomInputs(job.case))), job.inputs);

@@ -158,7 +158,8 @@ function diagnoseBlas(libtorch) {
 /** @param {MachineDescription} machine @param {NodeJS.ProcessEnv} env */
 function diagnoseThreads({ cores, cpu }, env) {
   const threads = env.OMP_NUM_THREADS ?? String(cores);
-  const policy = env.OMP_WAIT_POLICY ?? 'not set (our processes set it to PASSIVE, and wait a little before they sleep)';
+  const policy =
+    env.OMP_WAIT_POLICY ?? 'not set (our processes set it to PASSIVE, and wait a little before they sleep)';
   const found = `${threads} of ${cores} cores (${cpu}), OMP_WAIT_POLICY ${policy}`;
   if (env.OMP_WAIT_POLICY !== undefined && env.OMP_WAIT_POLICY.toUpperCase() !== 'PASSIVE') {
     return warn('threads', `${found}: spinning threads fight those of OpenBLAS`, 'unset OMP_WAIT_POLICY');

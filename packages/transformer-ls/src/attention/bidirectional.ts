@@ -23,6 +23,7 @@ import {
   asHeads,
   attentionFused,
   bidirectionalLayer,
+  type KeptProjections,
   poolTokens,
   weightDropout,
   windowAttention,
@@ -57,15 +58,22 @@ export interface BidirectionalAttentionConfig {
   mode: 'consistent' | 'reference';
 }
 
+/** Width from which on the values are computed again. */
+const WIDE = 256;
+
+export function keptByDefault(modelDim: number): KeptProjections {
+  return modelDim < WIDE ? 'keys and values' : 'keys';
+}
+
 /** Under the published names, which say the reverse of the paper: `dual_ln_l` is the window's norm (quirk 1). */
 export class BidirectionalAttention extends Module implements ObservableAttention {
   readonly takesClassToken = true;
   observer: WeightsObserver | null = null;
   /**
-   * Where the whole layer is one operator: compute keys and values again in the backward pass instead of keeping them. Less memory,
-   * for sequences that would not fit else, and about a quarter more time.
+   * Where the whole layer is one operator: which of all keys and values are kept for the backward pass. Each that is computed again takes a
+   * tenth more time. Default: both, or keys alone where the layer is wide, and they are most of what it holds.
    */
-  recompute = false;
+  keeps: KeptProjections;
   readonly W_q: Linear;
   readonly W_k: Linear;
   readonly W_v: Linear;
@@ -81,6 +89,7 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
   constructor(readonly config: BidirectionalAttentionConfig) {
     super();
     const { modelDim: D, heads: N, projectionRank: R, convolutionSize } = config;
+    this.keeps = keptByDefault(D);
     const square = () => new Linear({ inFeatures: D, outFeatures: D });
     this.W_q = this.child('W_q', square());
     this.W_k = this.child('W_k', square());
@@ -160,7 +169,7 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
       reach: (tiling.window - 1) / 2,
       scale: this.scale(),
       dropout: weightDropout(this.config.attentionDropout, this.training),
-      recompute: this.recompute,
+      keeps: this.keeps,
     });
   }
 

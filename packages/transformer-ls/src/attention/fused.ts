@@ -140,9 +140,11 @@ export interface BidirectionalLayerInput {
   /** Factor of the queries. */
   readonly scale: number;
   readonly dropout: WeightDropout;
-  /** Keys and values are computed again in the backward pass instead of being kept: less memory, more time. */
-  readonly recompute: boolean;
+  readonly keeps: KeptProjections;
 }
+
+/** What a layer keeps for its backward pass of all keys and values; the rest is computed again: less memory, more time, the same bits. */
+export type KeptProjections = 'keys and values' | 'keys' | 'nothing';
 
 const bidirectionalLayerOperator =
   operator<
@@ -159,13 +161,14 @@ const bidirectionalLayerOperator =
       scale: number,
       dropout: number,
       seed: number,
-      recompute: boolean,
+      keepKeys: boolean,
+      keepValues: boolean,
     ) => Tensor
   >('tls::bidirectional_layer');
 
 /** A whole layer in two sweeps over the tokens; queries, logits and what attention gives are never all in memory. (B, L, D). */
 export function bidirectionalLayer(input: BidirectionalLayerInput): Tensor {
-  const { x, maps, norms, visible, heads, window, reach, scale, dropout, recompute } = input;
+  const { x, maps, norms, visible, heads, window, reach, scale, dropout, keeps } = input;
   return bidirectionalLayerOperator(
     x,
     maps.map(({ weight }) => weight),
@@ -179,6 +182,7 @@ export function bidirectionalLayer(input: BidirectionalLayerInput): Tensor {
     scale,
     dropout.probability,
     dropout.seed,
-    recompute,
+    keeps !== 'nothing',
+    keeps === 'keys and values',
   );
 }

@@ -107,6 +107,8 @@ const dtypesFor = (modelDim: number): readonly Dtype[] =>
 
 const small = { modelDim: 32, heads: 2, projectionRank: 8, convolutionSize: null, attentionDropout: 0 };
 
+const kept = ['keys and values', 'keys', 'nothing'] as const;
+
 describe('bidirectional attention, fused', () => {
   it('is the composed one, for any length, batch, window, rank, mask, class token and convolution', () => {
     const cases = fc.record({
@@ -155,10 +157,10 @@ describe('bidirectional attention, fused', () => {
       windowSize: fc.constantFrom(1, 2, 7, 8, 60, 300, 700),
       projectionRank: fc.constantFrom(1, 5, 16, 33),
       masked: fc.boolean(),
-      recompute: fc.boolean(),
+      keeps: fc.constantFrom(...kept),
     });
     fc.assert(
-      fc.property(cases, ({ B, L, heads, headSize, masked, recompute, ...config }) => {
+      fc.property(cases, ({ B, L, heads, headSize, masked, keeps, ...config }) => {
         scope(() => {
           const modelDim = heads * headSize;
           const attention = new BidirectionalAttention({
@@ -169,7 +171,7 @@ describe('bidirectional attention, fused', () => {
             attentionDropout: 0,
             mode: 'consistent',
           });
-          attention.recompute = recompute;
+          attention.keeps = keeps;
           const mask = masked ? rand([B, L]).gt(0.4) : null;
           const { ops } = recordOps(() => attention.forward(randn([B, L, modelDim]), mask));
           expect(ops.map(({ name }) => name)).toContain('tls::bidirectional_layer');
@@ -203,14 +205,14 @@ describe('bidirectional attention, fused', () => {
         mode: 'consistent',
       });
       const x = randn([1, 5000, 32]);
-      const run = (threads: number, recompute: boolean): Tensor[] => {
+      const run = (threads: number, keeps: (typeof kept)[number]): Tensor[] => {
         setNumThreads(threads);
-        attention.recompute = recompute;
+        attention.keeps = keeps;
         manualSeed(3);
         return results(attention, x, (input) => attention.forward(input, null), randn(x.shape));
       };
-      const one = run(1, false);
-      for (const other of [run(2, false), run(2, true), run(1, true)])
+      const one = run(1, 'keys and values');
+      for (const other of [run(2, 'keys and values'), run(2, 'keys'), run(2, 'nothing'), run(1, 'nothing')])
         other.forEach((value, i) => {
           expect(apart(value, one[i]!)).toBe(0);
         });
@@ -226,9 +228,14 @@ describe('bidirectional attention, fused', () => {
       const biases = [leaf(D), leaf(D), leaf(D), leaf(4), leaf(D)];
       const norms = [leaf(D), leaf(D), leaf(D), leaf(D)];
       const layer = operator<(...inputs: unknown[]) => Tensor>('tls::bidirectional_layer');
-      for (const recompute of [false, true])
+      for (const keep of [
+        [true, true],
+        [true, false],
+        [false, true],
+        [false, false],
+      ])
         gradcheck(
-          () => layer(x, weights, biases, norms, null, 2, 4, 2, [1e-5, 1e-5], 0.7, 0.3, 5, recompute),
+          () => layer(x, weights, biases, norms, null, 2, 4, 2, [1e-5, 1e-5], 0.7, 0.3, 5, ...keep),
           [x, ...weights, ...biases, ...norms],
         );
     });
@@ -241,7 +248,7 @@ describe('bidirectional attention, fused', () => {
         const weights = [4, 4, 4, logits, 4].map((rows) => rand([rows, 4]));
         const biases = [4, 4, 4, logits, 4].map((rows) => rand([rows]));
         const norms = [4, 4, 4, 4].map((size) => rand([size]));
-        return layer(x, weights, biases, norms, null, heads, 4, 2, [1e-5, 1e-5], 1, 0, 0, false);
+        return layer(x, weights, biases, norms, null, heads, 4, 2, [1e-5, 1e-5], 1, 0, 0, true, true);
       };
       expect(call(rand([1, 5, 4])).shape).toEqual([1, 5, 4]);
       expect(() => call(rand([5, 4]))).toThrow(/expected x \(B, L, D\)/);

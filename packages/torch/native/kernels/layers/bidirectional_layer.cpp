@@ -6,10 +6,10 @@
 // only keys and values are kept, as the maps give them, and between those of the backward pass their gradients:
 //   forward   1. keys, values and logits of a strip, which is pooled    2. its queries, attention, the result
 //   backward  1. attention, of which queries are done with              2. projection, norms and the other maps
-// What the backward pass needs besides is computed again; with `recompute` keys and values are, too.
+// What the backward pass needs besides is computed again, as are keys and values where they are not kept.
 //
 // Shape letters: B batch, L tokens, D width, N heads, H = D/N, R slots of a head, T tokens of a strip, E tokens that it sees on either
-// side, S strips of a sequence, P parts.
+// side (at most half a strip), S strips of a sequence, P parts: strips that one thread does one after another.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -54,7 +54,7 @@ struct Inputs {
   Tensor visible;                                  // (B, L) or undefined
 };
 
-// What the forward pass leaves to the backward pass. Keys and values (B, L, D) are undefined where they are computed again.
+// What the forward pass leaves to the backward pass. Keys or values (B, L, D) are undefined where they are computed again.
 struct Kept {
   Tensor key, value;
   Tensor statistics;                               // of the norms of keys and values: mean and factor of both, (4, B, L)
@@ -62,8 +62,8 @@ struct Kept {
   Tensor pooled_key, pooled_value, pool_log_sums;  // (B, R, N, H) twice, (B, N, R)
 };
 
-// Between the sweeps of the backward pass: gradients of keys and values (B, L, D) that came from a strip's own windows, and those that
-// the windows of the strips beside it gave, (B * S, side, key or value, E, D).
+// Between the sweeps of the backward pass: gradients of keys and values (B, L, D) that came from the windows of a part, and what those gave
+// to the tokens beyond its first and last strip, (P, side, key or value, E, D).
 struct Between {
   Tensor key, value, sides;
 };
@@ -130,7 +130,7 @@ class Layer {
 
   Tensor forward(Kept& kept) {
     const auto options = in_.x.options();
-    for (const Map m : {kQuery, kKey, kValue, kLogits, kOutput}) pack(m, PackedFor::results);
+    pack({kQuery, kKey, kValue, kLogits, kOutput}, PackedFor::results);
     kept.key = at::empty({B_, L_, D_}, options);
     kept.value = at::empty({B_, L_, D_}, options);
     kept.statistics = at::empty({4, B_, L_}, options);
@@ -146,18 +146,21 @@ class Layer {
   }
 
   Gradients backward(const Tensor& result_gradient, const Kept& kept, bool of_input) {
-    for (const Map m : {kQuery, kKey, kValue, kLogits, kOutput}) pack(m, PackedFor::input_gradient);
-    for (const Map m : {kQuery, kLogits}) pack(m, PackedFor::results);
-    if (!kept.key.defined())
-      for (const Map m : {kKey, kValue}) pack(m, PackedFor::results);
     norm_slots(kept);
     Gradients found;
     if (of_input) found.x = at::empty(in_.x.sizes(), in_.x.options());
     make_copies();
     between_ = {at::empty({B_, L_, D_}, in_.x.options()), at::empty({B_, L_, D_}, in_.x.options()),
-                at::empty({B_ * S_, 2, 2, E_, D_}, in_.x.options())};
+                at::empty({parts_, 2, 2, E_, D_}, in_.x.options())};
+    pack({kQuery, kOutput}, PackedFor::input_gradient);
+    pack({kQuery}, PackedFor::results);
+    pack_unkept(kept);
     each_strip([&](int64_t part, const Strip& strip, Memory& m) { attend_backward(part, strip, result_gradient, kept, found.x, m); });
     const Pooled pooled = slots_backward(kept, found);
+    forward_ = backward_ = {};
+    pack({kKey, kValue, kLogits}, PackedFor::input_gradient);
+    pack({kLogits}, PackedFor::results);
+    pack_unkept(kept);
     each_strip([&](int64_t part, const Strip& strip, Memory& m) { project_backward(part, strip, kept, pooled, found.x, m); });
     between_ = {};
     sum_copies(found);
@@ -248,7 +251,14 @@ class Layer {
     return {memory - first * width, 0, width, width / N_};
   }
 
-  void pack(Map m, PackedFor use) { (use == PackedFor::results ? forward_ : backward_)[m] = packed<T>(in_.weights[m], use); }
+  void pack(std::initializer_list<Map> maps, PackedFor use) {
+    for (const Map m : maps) (use == PackedFor::results ? forward_ : backward_)[m] = packed<T>(in_.weights[m], use);
+  }
+
+  void pack_unkept(const Kept& kept) {
+    if (!kept.key.defined()) pack({kKey}, PackedFor::results);
+    if (!kept.value.defined()) pack({kValue}, PackedFor::results);
+  }
 
   using Outputs = std::initializer_list<std::pair<Map, T*>>;
 
@@ -309,11 +319,15 @@ class Layer {
     const T *key, *value;
   };
   Tokens normed(int64_t b, int64_t first, int64_t end, const Kept& kept, Memory& m) const {
-    Tokens raw{m.raw_key, m.raw_value};
-    if (kept.key.defined())
-      raw = {row(kept.key, b, first), row(kept.value, b, first)};
-    else
-      map(row(in_.x, b, first), end - first, {{kKey, m.raw_key}, {kValue, m.raw_value}}, m.scratch);
+    const bool has_keys = kept.key.defined(), has_values = kept.value.defined();
+    const Tokens raw{has_keys ? row(kept.key, b, first) : m.raw_key, has_values ? row(kept.value, b, first) : m.raw_value};
+    const T* x = row(in_.x, b, first);
+    if (!has_keys && !has_values)
+      map(x, end - first, {{kKey, m.raw_key}, {kValue, m.raw_value}}, m.scratch);
+    else if (!has_keys)
+      map(x, end - first, {{kKey, m.raw_key}}, m.scratch);
+    else if (!has_values)
+      map(x, end - first, {{kValue, m.raw_value}}, m.scratch);
     norm(norm_.again, raw, b, first, end, kept, m);
     return raw;
   }
@@ -416,9 +430,14 @@ class Layer {
 
   // ---- backward ----------------------------------------------------------------------------------------------------------------
 
-  T* side(int64_t strip, int64_t of_side, int64_t of_value) const {
-    return between_.sides.data_ptr<T>() + ((strip * 2 + of_side) * 2 + of_value) * E_ * D_;
+  // What a part gave to the tokens before its first strip (0) and after its last one (1).
+  T* side(int64_t part, int64_t of_side, int64_t of_value) const {
+    return between_.sides.data_ptr<T>() + ((part * 2 + of_side) * 2 + of_value) * E_ * D_;
   }
+
+  int64_t first_strip(int64_t part) const { return B_ * S_ * part / parts_; }
+  bool is_first(int64_t part, const Strip& strip) const { return strip.index == first_strip(part); }
+  bool is_last(int64_t part, const Strip& strip) const { return strip.index + 1 == first_strip(part + 1); }
 
   void attend_backward(int64_t part, const Strip& strip, const Tensor& result_gradient, const Kept& kept, const Tensor& x_gradient,
                        Memory& m) const {
@@ -447,13 +466,26 @@ class Layer {
     map_backward(part, m.result, count, {{kOutput, given}}, nullptr, false, m.scratch);
     map_backward(part, row(in_.x, b, first), count, {{kQuery, m.query_gradient}},
                  x_gradient.defined() ? row(x_gradient, b, first) : nullptr, false, m.scratch);
-    const auto give = [&](const T* from, const Tensor& to, int64_t of_value) {
-      std::copy(from, from + E_ * D_, side(strip.index, 0, of_value));
-      std::copy(from + E_ * D_, from + (E_ + count) * D_, row(to, b, first));
-      std::copy(from + (E_ + count) * D_, from + (2 * E_ + count) * D_, side(strip.index, 1, of_value));
-    };
-    give(m.key_gradient, between_.key, 0);
-    give(m.value_gradient, between_.value, 1);
+    keep_window_gradients(part, strip, m.key_gradient, between_.key, 0);
+    keep_window_gradients(part, strip, m.value_gradient, between_.value, 1);
+  }
+
+  // `from`: E rows before the strip, the strip's, E rows behind it. What belongs to a strip of the same part is added where it lies; what the
+  // next strip will be given waits at the part's end.
+  void keep_window_gradients(int64_t part, const Strip& strip, const T* from, const Tensor& to, int64_t of_value) const {
+    const auto add = layer_kernels<T>().add;
+    const int64_t count = strip.tokens(), size = E_ * D_;
+    T* own = row(to, strip.b, strip.first);
+    std::copy(from + size, from + size + count * D_, own);
+    if (strip.index % S_ > 0) {
+      if (is_first(part, strip)) {
+        std::copy(from, from + size, side(part, 0, of_value));
+      } else {
+        add(own, side(part, 1, of_value), std::min(E_, count) * D_);
+        add(own - size, from, size);
+      }
+    }
+    std::copy(from + size + count * D_, from + 2 * size + count * D_, side(part, 1, of_value));
   }
 
   // Through the norm of the pooled keys and values, all at once: there are few.
@@ -486,8 +518,8 @@ class Layer {
     a.key_gradient = rows_from<T>(m.key_gradient, first, D_);
     a.value_gradient = rows_from<T>(m.value_gradient, first, D_);
     for (int64_t n = 0; n < N_; ++n) pool_kernel_.backward(a, b, n, first, strip.end, m.scratch);
-    add_window_gradients(strip, m.key_gradient, between_.key, 0);
-    add_window_gradients(strip, m.value_gradient, between_.value, 1);
+    add_window_gradients(part, strip, m.key_gradient, between_.key, 0);
+    add_window_gradients(part, strip, m.value_gradient, between_.value, 1);
     const auto through_norm = [&](const T* rows, Which which, T* gradient) {
       auto norm = token_norm(rows, which, b, first, kept);
       norm.result_gradient = norm.input_gradient = gradient;
@@ -500,13 +532,13 @@ class Layer {
                  x_gradient.defined() ? row(x_gradient, b, first) : nullptr, true, m.scratch);
   }
 
-  // What the windows of the strip and of its neighbours gave. A neighbour is no shorter than it reaches, unless it is the last one.
-  void add_window_gradients(const Strip& strip, T* to, const Tensor& own, int64_t of_value) const {
+  // What the windows of the part and of its neighbours gave. A neighbour is no shorter than it reaches, unless it is the last one.
+  void add_window_gradients(int64_t part, const Strip& strip, T* to, const Tensor& own, int64_t of_value) const {
     const auto add = layer_kernels<T>().add;
     const int64_t count = strip.tokens(), index = strip.index % S_;
     add(to, row(own, strip.b, strip.first), count * D_);
-    if (index > 0) add(to, side(strip.index - 1, 1, of_value), std::min(E_, count) * D_);
-    if (index + 1 < S_) add(to + (count - E_) * D_, side(strip.index + 1, 0, of_value), E_ * D_);
+    if (index > 0 && is_first(part, strip)) add(to, side(part - 1, 1, of_value), std::min(E_, count) * D_);
+    if (index + 1 < S_ && is_last(part, strip)) add(to + (count - E_) * D_, side(part + 1, 0, of_value), E_ * D_);
   }
 
   // ---- gradients of parameters -------------------------------------------------------------------------------------------------
@@ -568,7 +600,7 @@ class BidirectionalLayer : public torch::autograd::Function<BidirectionalLayer> 
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, at::TensorList weights, at::TensorList biases,
                         at::TensorList norms, const OptionalTensor& visible, int64_t heads, int64_t window, int64_t reach,
-                        at::ArrayRef<double> epsilons, double scale, double dropout, int64_t seed, bool recompute) {
+                        at::ArrayRef<double> epsilons, double scale, double dropout, int64_t seed, bool keep_keys, bool keep_values) {
     at::AutoDispatchBelowADInplaceOrView below;
     const Inputs in = readable(x, weights, biases, norms, or_none(visible));
     const Settings settings{heads,       window, reach, epsilons[0], epsilons[1], scale, {dropout, static_cast<uint64_t>(seed)}};
@@ -577,8 +609,8 @@ class BidirectionalLayer : public torch::autograd::Function<BidirectionalLayer> 
     AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "bidirectional_layer", [&] { result = Layer<scalar_t>(in, settings).forward(kept); });
     variable_list saved{x,
                         or_none(visible),
-                        recompute ? Tensor() : kept.key,
-                        recompute ? Tensor() : kept.value,
+                        keep_keys ? kept.key : Tensor(),
+                        keep_values ? kept.value : Tensor(),
                         kept.statistics,
                         kept.log_sums,
                         kept.pooled_key,
@@ -623,7 +655,7 @@ class BidirectionalLayer : public torch::autograd::Function<BidirectionalLayer> 
     all.insert(all.end(), found.weights.begin(), found.weights.end());
     all.insert(all.end(), found.biases.begin(), found.biases.end());
     all.insert(all.end(), found.norms.begin(), found.norms.end());
-    all.resize(all.size() + 9);
+    all.resize(all.size() + 10);
     return all;
   }
 };
@@ -657,20 +689,20 @@ void check(const Tensor& x, at::TensorList weights, at::TensorList biases, at::T
 
 Tensor bidirectional_layer(const Tensor& x, at::TensorList weights, at::TensorList biases, at::TensorList norms,
                            const OptionalTensor& visible, int64_t heads, int64_t window, int64_t reach,
-                           at::ArrayRef<double> epsilons, double scale, double dropout, int64_t seed, bool recompute) {
+                           at::ArrayRef<double> epsilons, double scale, double dropout, int64_t seed, bool keep_keys, bool keep_values) {
   check(x, weights, biases, norms, visible, heads, window, reach, epsilons, dropout);
   return BidirectionalLayer::apply(x, weights, biases, norms, visible, heads, window, reach, epsilons, scale, dropout, seed,
-                                   recompute);
+                                   keep_keys, keep_values);
 }
 
 }  // namespace
 
 // weights, biases: of queries, keys, values (D, D), of logits (N * R, D), of the result (D, D); norms: weight and bias of all keys
-// and values, then of the pooled ones; epsilons of both.
+// and values, then of the pooled ones; epsilons of both. Keys and values that are not kept are computed again in the backward pass.
 TORCH_LIBRARY_FRAGMENT(tls, library) {
   library.def(
       "bidirectional_layer(Tensor x, Tensor[] weights, Tensor[] biases, Tensor[] norms, Tensor? visible, int heads, int window, int "
-      "reach, float[] epsilons, float scale, float dropout, int seed, bool recompute) -> Tensor",
+      "reach, float[] epsilons, float scale, float dropout, int seed, bool keep_keys, bool keep_values) -> Tensor",
       bidirectional_layer);
 }
 

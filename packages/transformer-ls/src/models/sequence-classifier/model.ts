@@ -5,7 +5,7 @@
  */
 import type { ClassifierConfig } from '@transformer-ls/formats';
 import { ArgumentError, cat, Module, type Tensor } from '@transformer-ls/torch';
-import { BidirectionalAttention } from '../../attention/bidirectional.js';
+import { BidirectionalAttention, keptByDefault } from '../../attention/bidirectional.js';
 import { Encoder, Head } from './encoder.js';
 
 /** Token ids of B sequences, and which of them are tokens. */
@@ -30,10 +30,11 @@ export class SequenceClassifier extends Module {
     this.seq_classifer = this.child('seq_classifer', new Head(features, innerDim, classes));
   }
 
-  /** Whether long-short attention computes keys and values again in the backward pass: less memory, more time. Changes no result. */
+  /** Whether long-short attention computes keys and values again in the backward pass: less memory, more time, the same results. */
   recomputeKeys(on: boolean): void {
     for (const attention of this.model.attentions)
-      if (attention instanceof BidirectionalAttention) attention.recompute = on;
+      if (attention instanceof BidirectionalAttention)
+        attention.keeps = on ? 'nothing' : keptByDefault(this.config.modelDim);
   }
 
   /** One batch for a classifier of one document, two for one of pairs → logits (B, classes). */
