@@ -78,6 +78,8 @@ struct Matrix {
   const T* data;
   int64_t row;
   int64_t column = 1;
+
+  Matrix from(int64_t first) const { return {data + first * row, row, column}; }
 };
 
 // c (rows, columns) = a (rows, depth) b (depth, columns) and what it starts with; `start` is a row where that is one. Rows of b and c are

@@ -21,6 +21,9 @@ TLS_INLINE void fill(T* to, int64_t count, T value) {
 // Rows of one head lie far apart, in pages of their own at times: processors do not foresee the next one by themselves. How many
 // rows ahead it is asked for; one that does not exist does no harm.
 constexpr int64_t kRowsAhead = 12;
+// Bytes from one row of a head to the next up to which products read them where they lie. Farther apart they meet in the few places that
+// the nearest cache has for them, and are packed side by side first.
+constexpr int64_t kNearRows = 1024;
 
 template <class T>
 TLS_INLINE void prefetch_row(const T* row, int64_t count) {
@@ -112,16 +115,16 @@ TLS_INLINE void transpose_square(Vector<T>* rows) {
   }
 }
 
-// to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns. Rows of `from` may be read, and columns of `to` written,
+// to[j * to_row + i] = factor * from[i * from_row + j] for i < rows, j < columns. Rows of `from` may be read, and columns of `to` written,
 // up to a whole number of vectors; what lies beyond `rows` is of no meaning.
 template <class T>
-void transpose(T* to, int64_t to_row, const T* from, int64_t from_row, int64_t rows, int64_t columns) {
+void transpose(T* to, int64_t to_row, const T* from, int64_t from_row, int64_t rows, int64_t columns, T factor = T{1}) {
   constexpr int lanes = kLanes<T>;
   for (int64_t j = 0; j < columns; j += lanes)
     for (int64_t i = 0; i < rows; i += lanes) {
       const int64_t high = rows - i < lanes ? rows - i : lanes, wide = columns - j < lanes ? columns - j : lanes;
       Vector<T> square[lanes];
-      for (int64_t r = 0; r < lanes; ++r) square[r] = r < high ? load(from + (i + r) * from_row + j) : Vector<T>{};
+      for (int64_t r = 0; r < lanes; ++r) square[r] = r < high ? load(from + (i + r) * from_row + j) * factor : Vector<T>{};
       transpose_square<T>(square);
       for (int64_t c = 0; c < wide; ++c) store(to + (j + c) * to_row + i, square[c]);
     }
@@ -166,14 +169,14 @@ TLS_INLINE void weights_again(T* scores, int64_t count, T largest, T factor) {
   for (int64_t i = 0; i < count; i += lanes) store(scores + i, exponential(load(scores + i) - largest) * factor);
 }
 
-// The gradient of softmax, in place of the gradient of its weights: weight * (gradient - the mean of gradients by weight).
+// The gradient of softmax, in place of the gradient of its weights: factor * weight * (gradient - the mean of gradients by weight).
 template <class T>
-TLS_INLINE void softmax_backward(T* gradients, const T* weights, int64_t count) {
+TLS_INLINE void softmax_backward(T* gradients, const T* weights, int64_t count, T factor = T{1}) {
   constexpr int lanes = kLanes<T>;
   Vector<T> sum{};
   for (int64_t i = 0; i < count; i += lanes) sum += load(gradients + i) * load(weights + i);
   const T mean = sum_of<T>(sum);
-  for (int64_t i = 0; i < count; i += lanes) store(gradients + i, load(weights + i) * (load(gradients + i) - mean));
+  for (int64_t i = 0; i < count; i += lanes) store(gradients + i, load(weights + i) * ((load(gradients + i) - mean) * factor));
 }
 
 }  // namespace

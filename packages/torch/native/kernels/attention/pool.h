@@ -56,9 +56,9 @@ class PoolWork {
           store(weights_ + i * Rp_ + r, weight);
           store(sums_ + r, load(sums_ + r) + weight);
         }
-      pack(b, n, token, count);
-      product<true>(R_, Hp_, count, Matrix<T>{weights_, 1, Rp_}, keys_, Hp_, pooled_keys_, Hp_);
-      product<true>(R_, Hp_, count, Matrix<T>{weights_, 1, Rp_}, values_, Hp_, pooled_values_, Hp_);
+      const Matrix<T> keys = rows_of_tokens(a_.key, keys_, b, n, token, count), values = rows_of_tokens(a_.value, values_, b, n, token, count);
+      product<true>(R_, Hp_, count, Matrix<T>{weights_, 1, Rp_}, keys.data, keys.row, pooled_keys_, Hp_);
+      product<true>(R_, Hp_, count, Matrix<T>{weights_, 1, Rp_}, values.data, values.row, pooled_values_, Hp_);
     }
     for (int64_t r = 0; r < R_; ++r) {
       part.largest[r] = largest_[r];
@@ -77,19 +77,12 @@ class PoolWork {
       for (int64_t i = 0; i < count; ++i)
         for (int64_t r = 0; r < Rp_; r += kLanes<T>)
           store(weights_ + i * Rp_ + r, exponential(load(weights_ + i * Rp_ + r) - load(largest_ + r)));
-      pack(b, n, token, count);
-      product<false>(count, Rp_, H_, Matrix<T>{keys_, Hp_}, key_gradients_across_, Rp_, weight_gradients_, Rp_);
-      product<true>(count, Rp_, H_, Matrix<T>{values_, Hp_}, value_gradients_across_, Rp_, weight_gradients_, Rp_);
+      const Matrix<T> keys = rows_of_tokens(a_.key, keys_, b, n, token, count), values = rows_of_tokens(a_.value, values_, b, n, token, count);
+      product<false>(count, Rp_, H_, keys, key_gradients_across_, Rp_, weight_gradients_, Rp_);
+      product<true>(count, Rp_, H_, values, value_gradients_across_, Rp_, weight_gradients_, Rp_);
       write_logit_gradients(b, n, token, count);
-      // Read already: their places take the gradients.
-      product<false>(count, Hp_, R_, Matrix<T>{weights_, Rp_}, pooled_keys_, Hp_, keys_, Hp_);
-      product<false>(count, Hp_, R_, Matrix<T>{weights_, Rp_}, pooled_values_, Hp_, values_, Hp_);
-      for (int64_t i = 0; i < count; ++i) {
-        prefetch_row_to_write(a_.key_gradient.at(b, token + i + kRowsAhead, n), H_);
-        prefetch_row_to_write(a_.value_gradient.at(b, token + i + kRowsAhead, n), H_);
-        copy(a_.key_gradient.at(b, token + i, n), keys_ + i * Hp_, H_);
-        copy(a_.value_gradient.at(b, token + i, n), values_ + i * Hp_, H_);
-      }
+      write_token_gradients(a_.key_gradient, pooled_keys_, keys_, b, n, token, count);
+      write_token_gradients(a_.value_gradient, pooled_values_, values_, b, n, token, count);
     }
   }
 
@@ -105,12 +98,26 @@ class PoolWork {
     }
   }
 
-  void pack(int64_t b, int64_t n, int64_t token, int64_t count) {
+  // Rows of whole vectors that lie near one another are used where they lie.
+  bool can_stay(int64_t token_apart) const { return H_ == Hp_ && token_apart * static_cast<int64_t>(sizeof(T)) <= kNearRows; }
+
+  Matrix<T> rows_of_tokens(Rows<const T> rows, T* packed, int64_t b, int64_t n, int64_t token, int64_t count) {
+    if (can_stay(rows.token)) return {rows.at(b, token, n), rows.token};
     for (int64_t i = 0; i < count; ++i) {
-      prefetch_row(a_.key.at(b, token + i + kRowsAhead, n), H_);
-      prefetch_row(a_.value.at(b, token + i + kRowsAhead, n), H_);
-      copy_padded(keys_ + i * Hp_, a_.key.at(b, token + i, n), H_, Hp_);
-      copy_padded(values_ + i * Hp_, a_.value.at(b, token + i, n), H_, Hp_);
+      prefetch_row(rows.at(b, token + i + kRowsAhead, n), H_);
+      copy_padded(packed + i * Hp_, rows.at(b, token + i, n), H_, Hp_);
+    }
+    return {packed, Hp_};
+  }
+
+  // By way of the memory of the packed rows, which are read by then.
+  void write_token_gradients(Rows<T> rows, const T* pooled, T* packed, int64_t b, int64_t n, int64_t token, int64_t count) {
+    const Matrix<T> weights{weights_, Rp_};
+    if (can_stay(rows.token)) return product<false>(count, Hp_, R_, weights, pooled, Hp_, rows.at(b, token, n), rows.token);
+    product<false>(count, Hp_, R_, weights, pooled, Hp_, packed, Hp_);
+    for (int64_t i = 0; i < count; ++i) {
+      prefetch_row_to_write(rows.at(b, token + i + kRowsAhead, n), H_);
+      copy(rows.at(b, token + i, n), packed + i * Hp_, H_);
     }
   }
 

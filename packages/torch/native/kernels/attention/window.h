@@ -20,6 +20,14 @@ namespace {
 constexpr int64_t kMostQueries = 64;
 constexpr int64_t kScores = int64_t{1} << 16;
 
+// Rows that are written.
+template <class T>
+struct Place {
+  T* data;
+  int64_t row;
+  T* from(int64_t first) const { return data + first * row; }
+};
+
 // How a grid is cut. A block is a run of segments whose keys are packed together: on a grid one segment, of a sequence many.
 struct WindowLayout {
   explicit WindowLayout(const WindowShape& shape)
@@ -59,7 +67,9 @@ template <class T>
 class WindowWork {
  public:
   WindowWork(const WindowArguments<T>& arguments, bool backward, T* scratch)
-      : a_(arguments), s_(arguments.shape), layout_(arguments.shape), H_(s_.head_size), C_(s_.shared), Y_(layout_.keys()) {
+      : a_(arguments), s_(arguments.shape), layout_(arguments.shape), H_(s_.head_size), C_(s_.shared), Y_(layout_.keys()),
+        score_scale_(a_.bias_gradient == nullptr ? static_cast<T>(a_.scale) : T{1}),
+        late_scale_(a_.bias_gradient == nullptr ? T{1} : static_cast<T>(a_.scale)) {
     Hp_ = whole_vectors<T>(H_);
     Cp_ = whole_vectors<T>(C_);
     Yp_ = whole_vectors<T>(Y_);
@@ -116,13 +126,12 @@ class WindowWork {
     for (int64_t strip = first_strip; strip < end_strip; ++strip)
       each_block(strip, [&](const Block& block) {
         pack(block, true);
-        fill(key_gradients_, block.packed() * Hp_, T{0});
-        fill(value_gradients_, block.packed() * Hp_, T{0});
+        begin_gradients(block);
         each_group(block, [&](const Group& group) { backward(group); });
-        add_gradients(block);
+        if (!in_place_) add_gradients(block);
       });
     for (int64_t c = 0; c < C_; ++c) {
-      add_scaled(a_.shared_key_gradient.at(b_, c, n_), shared_key_gradients_ + c * Hp_, H_, T{1});
+      add_scaled(a_.shared_key_gradient.at(b_, c, n_), shared_key_gradients_ + c * Hp_, H_, late_scale_);
       add_scaled(a_.shared_value_gradient.at(b_, c, n_), shared_value_gradients_ + c * Hp_, H_, T{1});
     }
   }
@@ -260,12 +269,35 @@ class WindowWork {
       pack_row(shared_keys_ + c * Hp_, a_.shared_key.at(b_, c, n_));
       pack_row(shared_values_ + c * Hp_, a_.shared_value.at(b_, c, n_));
     }
-    transpose(shared_keys_across_, Cp_, shared_keys_, Hp_, C_, H_);
+    transpose(shared_keys_across_, Cp_, shared_keys_, Hp_, C_, H_, static_cast<T>(a_.scale));
     if (backward) transpose(shared_values_across_, Cp_, shared_values_, Hp_, C_, H_);
+  }
+
+  // Whether a block's rows can be used where they lie: tokens of a sequence that all exist and are seen, of whole vectors, and near enough
+  // one another that rows of one head do not share the few places that the nearest cache has for them.
+  bool can_stay(const Block& block) const {
+    return s_.rows == 1 && layout_.key_rows == 1 && H_ == Hp_ && a_.visible == nullptr && a_.bias == nullptr &&
+           block.key_column >= 0 && block.key_column + block.across <= s_.columns &&
+           block.end * layout_.window_columns <= s_.columns && a_.key.token * static_cast<int64_t>(sizeof(T)) <= kNearRows &&
+           a_.query.token * static_cast<int64_t>(sizeof(T)) <= kNearRows;
   }
 
   void pack(const Block& block, bool backward) {
     some_hidden_ = false;
+    in_place_ = can_stay(block);
+    if (in_place_) {
+      block_keys_ = {a_.key.at(b_, block.key_column, n_), a_.key.token};
+      block_values_ = {a_.value.at(b_, block.key_column, n_), a_.value.token};
+    } else {
+      pack_rows(block);
+      block_keys_ = {keys_, Hp_};
+      block_values_ = {values_, Hp_};
+    }
+    transpose(keys_across_, Kp_, block_keys_.data, block_keys_.row, block.packed(), H_, static_cast<T>(a_.scale));
+    if (backward) transpose(values_across_, Kp_, block_values_.data, block_values_.row, block.packed(), H_);
+  }
+
+  void pack_rows(const Block& block) {
     each_key(block, [&](int64_t k, int64_t token) {
       hidden_[k] = token < 0 ? kHidden<T> : T{0};
       some_hidden_ |= token < 0;
@@ -276,31 +308,39 @@ class WindowWork {
       pack_row(keys_ + k * Hp_, token < 0 ? nullptr : a_.key.at(b_, token, n_));
       pack_row(values_ + k * Hp_, token < 0 ? nullptr : a_.value.at(b_, token, n_));
     });
-    transpose(keys_across_, Kp_, keys_, Hp_, block.packed(), H_);
-    if (backward) transpose(values_across_, Kp_, values_, Hp_, block.packed(), H_);
   }
 
-  void pack_queries(const Group& group) {
-    find_tokens(group);
+  // Rows of the group's queries, packed where they cannot be used in place.
+  template <class Number>
+  Matrix<T> group_rows(const Group& group, Rows<Number> rows, T* packed) {
+    if (in_place_) return {rows.at(b_, tokens_[0], n_), rows.token};
     for (int64_t r = 0; r < group.count; ++r) {
-      T* to = queries_ + r * Hp_;
-      if (tokens_[r] < 0) {
-        fill(to, Hp_, T{0});
-      } else {
-        prefetch_row(a_.query.at(b_, tokens_[r] + kRowsAhead, n_), H_);
-        copy_scaled(to, a_.query.at(b_, tokens_[r], n_), H_, static_cast<T>(a_.scale));
-        fill(to + H_, Hp_ - H_, T{0});
-      }
+      if (tokens_[r] >= 0) prefetch_row(rows.at(b_, tokens_[r] + kRowsAhead, n_), H_);
+      pack_row(packed + r * Hp_, tokens_[r] < 0 ? nullptr : rows.at(b_, tokens_[r], n_));
     }
+    return {packed, Hp_};
+  }
+
+  // Where what a group's queries are to get is written: in place, or where `put` finds it.
+  Place<T> group_place(Rows<T> rows, T* packed) const {
+    return in_place_ ? Place<T>{rows.at(b_, tokens_[0], n_), rows.token} : Place<T>{packed, Hp_};
+  }
+
+  void put(const Group& group, Rows<T> rows, const T* packed, T factor) {
+    if (in_place_) return;
+    for (int64_t r = 0; r < group.count; ++r)
+      if (tokens_[r] >= 0) {
+        prefetch_row_to_write(rows.at(b_, tokens_[r] + kRowsAhead, n_), H_);
+        copy_scaled(rows.at(b_, tokens_[r], n_), packed + r * Hp_, H_, factor);
+      }
   }
 
   // All scores of the group, -infinity where nothing is to be seen.
   void compute_scores(const Group& group) {
-    product<false>(group.count, Cp_, H_, Matrix<T>{queries_, Hp_}, shared_keys_across_, Cp_, scores_, width_);
+    product<false>(group.count, Cp_, H_, group_queries_, shared_keys_across_, Cp_, scores_, width_);
     each_piece(group, [&](const Piece& piece) {
       T* scores = scores_ + piece.row * width_ + Cp_;
-      product<false>(piece.count, Yp_, H_, Matrix<T>{queries_ + piece.row * Hp_, Hp_}, keys_across_ + piece.key, Kp_, scores,
-                     width_);
+      product<false>(piece.count, Yp_, H_, group_queries_.from(piece.row), keys_across_ + piece.key, Kp_, scores, width_);
       for (int64_t r = 0; r < piece.count; ++r) {
         T* row = scores + r * width_;
         if (a_.bias != nullptr) {
@@ -328,7 +368,8 @@ class WindowWork {
   }
 
   void forward(const Group& group) {
-    pack_queries(group);
+    find_tokens(group);
+    group_queries_ = group_rows(group, a_.query, queries_);
     compute_scores(group);
     T factors[kMostQueries];
     for (int64_t r = 0; r < group.count; ++r) {
@@ -339,8 +380,9 @@ class WindowWork {
     drop(group, scores_);
     product<false>(group.count, Hp_, C_, Matrix<T>{scores_, width_}, shared_values_, Hp_, results_, Hp_);
     each_piece(group, [&](const Piece& piece) {
-      product<true>(piece.count, Hp_, Y_, Matrix<T>{scores_ + piece.row * width_ + Cp_, width_}, values_ + piece.key * Hp_,
-                    Hp_, results_ + piece.row * Hp_, Hp_);
+      const Matrix<T> values = block_values_.from(piece.key);
+      product<true>(piece.count, Hp_, Y_, Matrix<T>{scores_ + piece.row * width_ + Cp_, width_}, values.data, values.row,
+                    results_ + piece.row * Hp_, Hp_);
     });
     for (int64_t r = 0; r < group.count; ++r)
       if (tokens_[r] >= 0) {
@@ -351,13 +393,24 @@ class WindowWork {
 
   T* log_sum(int64_t token) const { return a_.log_sums + (b_ * s_.heads + n_) * s_.rows * s_.columns + token; }
 
+  void begin_gradients(const Block& block) {
+    if (in_place_) {
+      block_key_gradients_ = {a_.key_gradient.at(b_, block.key_column, n_), a_.key_gradient.token};
+      block_value_gradients_ = {a_.value_gradient.at(b_, block.key_column, n_), a_.value_gradient.token};
+      return;
+    }
+    fill(key_gradients_, block.packed() * Hp_, T{0});
+    fill(value_gradients_, block.packed() * Hp_, T{0});
+    block_key_gradients_ = {key_gradients_, Hp_};
+    block_value_gradients_ = {value_gradients_, Hp_};
+  }
+
   void backward(const Group& group) {
-    pack_queries(group);
+    find_tokens(group);
+    group_queries_ = group_rows(group, a_.query, queries_);
     compute_scores(group);
+    const Matrix<T> given = group_rows(group, a_.result_gradient, results_);
     for (int64_t r = 0; r < group.count; ++r) {
-      T* gradient = results_ + r * Hp_;
-      if (tokens_[r] >= 0) prefetch_row(a_.result_gradient.at(b_, tokens_[r] + kRowsAhead, n_), H_);
-      pack_row(gradient, tokens_[r] < 0 ? nullptr : a_.result_gradient.at(b_, tokens_[r], n_));
       if (tokens_[r] < 0)
         fill(scores_ + r * width_, width_, T{0});
       else
@@ -371,45 +424,47 @@ class WindowWork {
     }
     if (a_.result.data != nullptr) write_results_again(group, kept);
     // Of the weights: what their values are worth.
-    product<false>(group.count, Cp_, H_, Matrix<T>{results_, Hp_}, shared_values_across_, Cp_, score_gradients_, width_);
-    product<true>(C_, Hp_, group.count, Matrix<T>{kept, 1, width_}, results_, Hp_, shared_value_gradients_, Hp_);
+    product<false>(group.count, Cp_, H_, given, shared_values_across_, Cp_, score_gradients_, width_);
+    product<true>(C_, Hp_, group.count, Matrix<T>{kept, 1, width_}, given.data, given.row, shared_value_gradients_, Hp_);
     each_piece(group, [&](const Piece& piece) {
       const int64_t at = piece.row * width_ + Cp_;
-      const T* gradient = results_ + piece.row * Hp_;
-      product<false>(piece.count, Yp_, H_, Matrix<T>{gradient, Hp_}, values_across_ + piece.key, Kp_, score_gradients_ + at,
-                     width_);
+      const Matrix<T> gradient = given.from(piece.row);
+      product<false>(piece.count, Yp_, H_, gradient, values_across_ + piece.key, Kp_, score_gradients_ + at, width_);
       for (int64_t r = 0; r < piece.count; ++r) fill(score_gradients_ + at + r * width_ + Y_, Yp_ - Y_, T{0});
-      product<true>(Y_, Hp_, piece.count, Matrix<T>{kept + at, 1, width_}, gradient, Hp_, value_gradients_ + piece.key * Hp_,
-                    Hp_);
+      product<true>(Y_, Hp_, piece.count, Matrix<T>{kept + at, 1, width_}, gradient.data, gradient.row,
+                    block_value_gradients_.from(piece.key), block_value_gradients_.row);
     });
     for (int64_t r = 0; r < group.count; ++r) {
       T* row = score_gradients_ + r * width_;
       fill(row + C_, Cp_ - C_, T{0});
       if (kept != scores_) multiply_by_kept(row, kept + r * width_, width_, a_.dropout);
-      softmax_backward(row, scores_ + r * width_, width_);
+      softmax_backward(row, scores_ + r * width_, width_, score_scale_);
     }
     gradients_of_queries_and_keys(group);
   }
 
   void write_results_again(const Group& group, const T* weights) {
-    product<false>(group.count, Hp_, C_, Matrix<T>{weights, width_}, shared_values_, Hp_, results_again_, Hp_);
+    const Place<T> results = group_place(a_.result, results_again_);
+    product<false>(group.count, Hp_, C_, Matrix<T>{weights, width_}, shared_values_, Hp_, results.data, results.row);
     each_piece(group, [&](const Piece& piece) {
-      product<true>(piece.count, Hp_, Y_, Matrix<T>{weights + piece.row * width_ + Cp_, width_}, values_ + piece.key * Hp_, Hp_,
-                    results_again_ + piece.row * Hp_, Hp_);
+      const Matrix<T> values = block_values_.from(piece.key);
+      product<true>(piece.count, Hp_, Y_, Matrix<T>{weights + piece.row * width_ + Cp_, width_}, values.data, values.row,
+                    results.from(piece.row), results.row);
     });
-    for (int64_t r = 0; r < group.count; ++r)
-      if (tokens_[r] >= 0) copy(a_.result.at(b_, tokens_[r], n_), results_again_ + r * Hp_, H_);
+    put(group, a_.result, results_again_, T{1});
   }
 
   void gradients_of_queries_and_keys(const Group& group) {
-    product<false>(group.count, Hp_, C_, Matrix<T>{score_gradients_, width_}, shared_keys_, Hp_, query_gradients_, Hp_);
-    product<true>(C_, Hp_, group.count, Matrix<T>{score_gradients_, 1, width_}, queries_, Hp_, shared_key_gradients_, Hp_);
+    const Place<T> gradients = group_place(a_.query_gradient, query_gradients_);
+    product<false>(group.count, Hp_, C_, Matrix<T>{score_gradients_, width_}, shared_keys_, Hp_, gradients.data, gradients.row);
+    product<true>(C_, Hp_, group.count, Matrix<T>{score_gradients_, 1, width_}, group_queries_.data, group_queries_.row,
+                  shared_key_gradients_, Hp_);
     each_piece(group, [&](const Piece& piece) {
       const T* scores = score_gradients_ + piece.row * width_ + Cp_;
-      product<true>(piece.count, Hp_, Y_, Matrix<T>{scores, width_}, keys_ + piece.key * Hp_, Hp_,
-                    query_gradients_ + piece.row * Hp_, Hp_);
-      product<true>(Y_, Hp_, piece.count, Matrix<T>{scores, 1, width_}, queries_ + piece.row * Hp_, Hp_,
-                    key_gradients_ + piece.key * Hp_, Hp_);
+      const Matrix<T> keys = block_keys_.from(piece.key), queries = group_queries_.from(piece.row);
+      product<true>(piece.count, Hp_, Y_, Matrix<T>{scores, width_}, keys.data, keys.row, gradients.from(piece.row), gradients.row);
+      product<true>(Y_, Hp_, piece.count, Matrix<T>{scores, 1, width_}, queries.data, queries.row,
+                    block_key_gradients_.from(piece.key), block_key_gradients_.row);
       if (a_.bias_gradient != nullptr)
         for (int64_t r = 0; r < piece.count; ++r) {
           T* gradient = a_.bias_gradient + (n_ * layout_.queries() + piece.within + r) * layout_.keys();
@@ -418,11 +473,7 @@ class WindowWork {
           });
         }
     });
-    for (int64_t r = 0; r < group.count; ++r)
-      if (tokens_[r] >= 0) {
-        prefetch_row_to_write(a_.query_gradient.at(b_, tokens_[r] + kRowsAhead, n_), H_);
-        copy_scaled(a_.query_gradient.at(b_, tokens_[r], n_), query_gradients_ + r * Hp_, H_, static_cast<T>(a_.scale));
-      }
+    put(group, a_.query_gradient, query_gradients_, late_scale_);
   }
 
   void add_gradients(const Block& block) {
@@ -430,7 +481,7 @@ class WindowWork {
       if (token < 0) return;
       prefetch_row_to_write(a_.key_gradient.at(b_, token + kRowsAhead, n_), H_);
       prefetch_row_to_write(a_.value_gradient.at(b_, token + kRowsAhead, n_), H_);
-      add_scaled(a_.key_gradient.at(b_, token, n_), key_gradients_ + k * Hp_, H_, T{1});
+      add_scaled(a_.key_gradient.at(b_, token, n_), key_gradients_ + k * Hp_, H_, late_scale_);
       add_scaled(a_.value_gradient.at(b_, token, n_), value_gradients_ + k * Hp_, H_, T{1});
     });
   }
@@ -441,8 +492,14 @@ class WindowWork {
   const int64_t H_, C_;
   int64_t Y_;  // of the block's segments
   int64_t Hp_, Cp_, Yp_, Kp_, width_, widest_, group_, taken_;
+  // The scale joins the keys where scores are made. Gradients of scores take it too, unless the bias wants them as they are; then those
+  // of queries and keys take it at last.
+  const T score_scale_, late_scale_;
   int64_t b_ = 0, n_ = 0;
   bool some_hidden_ = false;
+  bool in_place_ = false;  // the block's rows are used where they lie
+  Matrix<T> block_keys_{}, block_values_{}, group_queries_{};
+  Place<T> block_key_gradients_{}, block_value_gradients_{};
   int64_t tokens_[kMostQueries];
   // [row][component] each, or where `across` is said [component][row].
   T *shared_values_, *shared_keys_, *shared_keys_across_, *shared_values_across_ = nullptr;

@@ -24,9 +24,18 @@ template <class T>
 void pack_panels(T* to, const T* from, int64_t row, int64_t column, int64_t rows, int64_t columns) {
   for (int64_t first = 0; first < columns; first += kPanel<T>) {
     const int64_t left = columns - first, real = left < kPanel<T> ? left : kPanel<T>, wide = whole_vectors<T>(real);
+    const T* source = from + first * column;
+    if (row == 1 && real == wide) {
+      // Across: as many rows at once as make whole vectors of what is read, and one after the other what is left.
+      const int64_t whole = rows / kLanes<T> * kLanes<T>;
+      transpose(to, wide, source, column, real, whole);
+      to += whole * wide;
+      for (int64_t i = whole; i < rows; ++i, to += wide)
+        for (int64_t j = 0; j < real; ++j) to[j] = source[i + j * column];
+      continue;
+    }
     for (int64_t i = 0; i < rows; ++i, to += wide) {
-      const T* source = from + i * row + first * column;
-      for (int64_t j = 0; j < real; ++j) to[j] = source[j * column];
+      for (int64_t j = 0; j < real; ++j) to[j] = source[i * row + j * column];
       for (int64_t j = real; j < wide; ++j) to[j] = 0;
     }
   }
