@@ -64,10 +64,13 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
     const { heads, chunkSize: c, projectionRank } = this.config;
     const maps = [this.proj_query, this.proj_key, this.proj_val];
     const [query, keys, values] = forwardAll(maps, h) as [Tensor, Tensor, Tensor];
-    const projected = { keys, values };
+    const joined = this.withMemory(cache, { keys, values });
     const seen = {
-      window: this.windowMemory(cache, projected),
-      compressed: this.compressedMemory(h, cache, projected),
+      window: {
+        keys: this.dual_ln_win.forward(joined.keys),
+        values: this.dual_ln_win.forward(joined.values),
+      },
+      compressed: this.compressedMemory(h, cache, joined),
     };
     const positions = {
       window: positionKeys(this.r_net.forward(windowPositions.squeeze(0)), heads), // (N, H, W)
@@ -142,23 +145,32 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
       throw new ArgumentError(`expected a cache of at least the window size ${windowSize}, received ${M}`);
   }
 
-  /** Keys and values of the W-1 tokens before the segment and of the segment: each (B, W-1+T, D). */
-  private windowMemory(cache: Tensor, projected: KeysAndValues): KeysAndValues {
+  /** Projections of the W-1 tokens before the segment and of the segment: each (B, W-1+T, D). */
+  private withMemory(cache: Tensor, projected: KeysAndValues): KeysAndValues {
     const before = this.config.windowSize - 1;
     const tail = cache.narrow(1, cache.size(1) - before, before);
-    const joined = (projection: Linear, current: Tensor) =>
-      this.dual_ln_win.forward(cat([projection.forward(tail), current], 1));
+    const joined = (projection: Linear, current: Tensor) => cat([projection.forward(tail), current], 1);
     return { keys: joined(this.proj_key, projected.keys), values: joined(this.proj_val, projected.values) };
   }
 
-  /** Compressed keys and values, the cache's chunks before the segment's: each (B, n*R, D). */
-  private compressedMemory(h: Tensor, cache: Tensor, projected: KeysAndValues): KeysAndValues {
+  /**
+   * Compressed keys and values, the cache's chunks before the segment's: each (B, n*R, D).
+   *
+   * @param joined (B, W-1+T, D), of which the segment's are read: the backward pass then holds no other copy of them
+   */
+  private compressedMemory(h: Tensor, cache: Tensor, joined: KeysAndValues): KeysAndValues {
     const norm = this.dual_ln_dproj as LayerNorm;
     const cached = compressChunks(cache, this.weightsOf(cache)); // hidden states, (B, M/c*R, D)
     const weights = this.weightsOf(h);
-    const joined = (projection: Linear, current: Tensor) =>
-      cat([norm.forward(projection.forward(cached)), norm.forward(compressChunks(current, weights))], 1);
-    return { keys: joined(this.proj_key, projected.keys), values: joined(this.proj_val, projected.values) };
+    const T = h.size(1);
+    const compressed = (projection: Linear, all: Tensor) => {
+      const current = all.narrow(1, all.size(1) - T, T);
+      return cat([norm.forward(projection.forward(cached)), norm.forward(compressChunks(current, weights))], 1);
+    };
+    return {
+      keys: compressed(this.proj_key, joined.keys),
+      values: compressed(this.proj_val, joined.values),
+    };
   }
 
   private weightsOf(hidden: Tensor): Tensor {
