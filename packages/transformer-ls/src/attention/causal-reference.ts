@@ -165,7 +165,10 @@ export class ReferenceCausalAttention extends CausalAttentionParameters {
     const T = h.size(1);
     const compressed = (projection: Linear, all: Tensor) => {
       const current = all.narrow(1, all.size(1) - T, T);
-      return cat([norm.forward(projection.forward(cached)), norm.forward(compressChunks(current, weights))], 1);
+      return cat(
+        [norm.forward(projection.forward(cached)), norm.forward(compressChunks(current, weights))],
+        1,
+      );
     };
     return {
       keys: compressed(this.proj_key, joined.keys),

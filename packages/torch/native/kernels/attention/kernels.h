@@ -76,6 +76,7 @@ struct PoolArguments {
   const T* log_sums;  // (B, N, R)
   Rows<const T> pooled_key, pooled_value, pooled_key_gradient, pooled_value_gradient;
   Rows<T> logit_gradient, key_gradient, value_gradient;
+  bool add = false;  // to what the gradients of keys and values hold
 };
 
 // What some of the tokens give: sums (R, H) by weights e^(logit - largest), and the sums of these, R each. Of no tokens: zeros, and a

@@ -68,7 +68,7 @@ class PoolWork {
     }
   }
 
-  // Gradients of logits, keys and values of the tokens [first, end), which are written, not added to.
+  // Gradients of logits, keys and values of the tokens [first, end).
   void backward(int64_t b, int64_t n, int64_t first, int64_t end) {
     read_gradients(b, n);
     for (int64_t token = first; token < end; token += kPooledTokens) {
@@ -113,11 +113,19 @@ class PoolWork {
   // By way of the memory of the packed rows, which are read by then.
   void write_token_gradients(Rows<T> rows, const T* pooled, T* packed, int64_t b, int64_t n, int64_t token, int64_t count) {
     const Matrix<T> weights{weights_, Rp_};
-    if (can_stay(rows.token)) return product<false>(count, Hp_, R_, weights, pooled, Hp_, rows.at(b, token, n), rows.token);
+    if (can_stay(rows.token)) {
+      T* to = rows.at(b, token, n);
+      return a_.add ? product<true>(count, Hp_, R_, weights, pooled, Hp_, to, rows.token)
+                    : product<false>(count, Hp_, R_, weights, pooled, Hp_, to, rows.token);
+    }
     product<false>(count, Hp_, R_, weights, pooled, Hp_, packed, Hp_);
     for (int64_t i = 0; i < count; ++i) {
+      T* to = rows.at(b, token + i, n);
       prefetch_row_to_write(rows.at(b, token + i + kRowsAhead, n), H_);
-      copy(rows.at(b, token + i, n), packed + i * Hp_, H_);
+      if (a_.add)
+        add_scaled(to, packed + i * Hp_, H_, T{1});
+      else
+        copy(to, packed + i * Hp_, H_);
     }
   }
 

@@ -62,10 +62,10 @@ struct Kept {
   Tensor pooled_key, pooled_value, pool_log_sums;  // (B, R, N, H) twice, (B, N, R)
 };
 
-// Between the sweeps of the backward pass: gradients of keys and values (B, L, D) that came from the windows of a part, and what those gave
-// to the tokens beyond its first and last strip, (P, side, key or value, E, D).
+// Between the sweeps of the backward pass: gradients of keys and values that came from windows, (B * L + 2 * P * E, D). A part has rows of
+// its own for its tokens and, before and behind them, for those of its neighbours that its windows reach.
 struct Between {
-  Tensor key, value, sides;
+  Tensor key, value;
 };
 
 // Gradients of pooled keys and values, (B, R, N, H).
@@ -150,8 +150,8 @@ class Layer {
     Gradients found;
     if (of_input) found.x = at::empty(in_.x.sizes(), in_.x.options());
     make_copies();
-    between_ = {at::empty({B_, L_, D_}, in_.x.options()), at::empty({B_, L_, D_}, in_.x.options()),
-                at::empty({parts_, 2, 2, E_, D_}, in_.x.options())};
+    const int64_t between = B_ * L_ + 2 * parts_ * E_;
+    between_ = {at::empty({between, D_}, in_.x.options()), at::empty({between, D_}, in_.x.options())};
     pack({kQuery, kOutput}, PackedFor::input_gradient);
     pack({kQuery}, PackedFor::results);
     pack_unkept(kept);
@@ -177,8 +177,8 @@ class Layer {
       raw_value = parts.take(seen);
       key = parts.take(seen);
       value = parts.take(seen);
-      key_gradient = parts.take(seen);
-      value_gradient = parts.take(seen);
+      key_gradient = parts.take(rows);
+      value_gradient = parts.take(rows);
       query = parts.take(rows);
       query_gradient = parts.take(rows);
       result = parts.take(rows);
@@ -430,9 +430,9 @@ class Layer {
 
   // ---- backward ----------------------------------------------------------------------------------------------------------------
 
-  // What a part gave to the tokens before its first strip (0) and after its last one (1).
-  T* side(int64_t part, int64_t of_side, int64_t of_value) const {
-    return between_.sides.data_ptr<T>() + ((part * 2 + of_side) * 2 + of_value) * E_ * D_;
+  // Row of a token, counted through all sequences, among those of a part.
+  T* row_of_part(const Tensor& between, int64_t part, int64_t token) const {
+    return between.data_ptr<T>() + (token + (2 * part + 1) * E_) * D_;
   }
 
   int64_t first_strip(int64_t part) const { return B_ * S_ * part / parts_; }
@@ -451,13 +451,10 @@ class Layer {
       linear_.input_gradient({D_, nullptr, D_, &output, 1, m.result_gradient, false}, 0, count, m.scratch);
     }
     if (a.visible != nullptr) std::fill(m.query_gradient, m.query_gradient + count * D_, T{0});
-    // From E tokens before the strip on, whether they exist or not.
-    std::fill(m.key_gradient, m.key_gradient + (count + 2 * E_) * D_, T{0});
-    std::fill(m.value_gradient, m.value_gradient + (count + 2 * E_) * D_, T{0});
     a.result_gradient = rows_from<const T>(m.result_gradient, first, D_);
     a.query_gradient = rows_from<T>(m.query_gradient, first, D_);
-    a.key_gradient = rows_from<T>(m.key_gradient, first - E_, D_);
-    a.value_gradient = rows_from<T>(m.value_gradient, first - E_, D_);
+    a.key_gradient = window_gradients(part, strip, between_.key);
+    a.value_gradient = window_gradients(part, strip, between_.value);
     const int64_t copy = part - first_part(b);
     a.shared_key_gradient = rows_of<T>(slot_key_copies_.select(0, copy));
     a.shared_value_gradient = rows_of<T>(slot_value_copies_.select(0, copy));
@@ -466,26 +463,14 @@ class Layer {
     map_backward(part, m.result, count, {{kOutput, given}}, nullptr, false, m.scratch);
     map_backward(part, row(in_.x, b, first), count, {{kQuery, m.query_gradient}},
                  x_gradient.defined() ? row(x_gradient, b, first) : nullptr, false, m.scratch);
-    keep_window_gradients(part, strip, m.key_gradient, between_.key, 0);
-    keep_window_gradients(part, strip, m.value_gradient, between_.value, 1);
   }
 
-  // `from`: E rows before the strip, the strip's, E rows behind it. What belongs to a strip of the same part is added where it lies; what the
-  // next strip will be given waits at the part's end.
-  void keep_window_gradients(int64_t part, const Strip& strip, const T* from, const Tensor& to, int64_t of_value) const {
-    const auto add = layer_kernels<T>().add;
-    const int64_t count = strip.tokens(), size = E_ * D_;
-    T* own = row(to, strip.b, strip.first);
-    std::copy(from + size, from + size + count * D_, own);
-    if (strip.index % S_ > 0) {
-      if (is_first(part, strip)) {
-        std::copy(from, from + size, side(part, 0, of_value));
-      } else {
-        add(own, side(part, 1, of_value), std::min(E_, count) * D_);
-        add(own - size, from, size);
-      }
-    }
-    std::copy(from + size + count * D_, from + 2 * size + count * D_, side(part, 1, of_value));
+  // Where the windows of a strip add to, which they reach E tokens before and behind it: 0 where no strip of the part did before.
+  Rows<T> window_gradients(int64_t part, const Strip& strip, const Tensor& between) const {
+    const int64_t first = strip.b * L_ + strip.first, end = strip.b * L_ + strip.end;
+    T* new_rows = row_of_part(between, part, is_first(part, strip) ? first - E_ : first + E_);
+    std::fill(new_rows, row_of_part(between, part, end + E_), T{0});
+    return rows_from(row_of_part(between, part, first), strip.first, D_);
   }
 
   // Through the norm of the pooled keys and values, all at once: there are few.
@@ -515,30 +500,34 @@ class Layer {
     a.pooled_key_gradient = rows_of<const T>(pooled.key);
     a.pooled_value_gradient = rows_of<const T>(pooled.value);
     a.logit_gradient = rows_from<T>(m.logit_gradient, first, N_ * R_);
-    a.key_gradient = rows_from<T>(m.key_gradient, first, D_);
-    a.value_gradient = rows_from<T>(m.value_gradient, first, D_);
+    T *of_key = from_all_windows(part, strip, between_.key), *of_value = from_all_windows(part, strip, between_.value);
+    a.key_gradient = rows_from(of_key, first, D_);
+    a.value_gradient = rows_from(of_value, first, D_);
+    a.add = true;
     for (int64_t n = 0; n < N_; ++n) pool_kernel_.backward(a, b, n, first, strip.end, m.scratch);
-    add_window_gradients(part, strip, m.key_gradient, between_.key, 0);
-    add_window_gradients(part, strip, m.value_gradient, between_.value, 1);
-    const auto through_norm = [&](const T* rows, Which which, T* gradient) {
+    const auto through_norm = [&](const T* rows, Which which, const T* gradient, T* to) {
       auto norm = token_norm(rows, which, b, first, kept);
-      norm.result_gradient = norm.input_gradient = gradient;
+      norm.result_gradient = gradient;
+      norm.input_gradient = to;
       norm_.backward(norm, 0, count, norm_weight_copies_.at(part), norm_bias_copies_.at(part));
     };
-    through_norm(raw.key, kOfKeys, m.key_gradient);
-    through_norm(raw.value, kOfValues, m.value_gradient);
+    through_norm(raw.key, kOfKeys, of_key, m.key_gradient);
+    through_norm(raw.value, kOfValues, of_value, m.value_gradient);
     map_backward(part, row(in_.x, b, first), count,
                  {{kKey, m.key_gradient}, {kValue, m.value_gradient}, {kLogits, m.logit_gradient}},
                  x_gradient.defined() ? row(x_gradient, b, first) : nullptr, true, m.scratch);
   }
 
-  // What the windows of the part and of its neighbours gave. A neighbour is no shorter than it reaches, unless it is the last one.
-  void add_window_gradients(int64_t part, const Strip& strip, T* to, const Tensor& own, int64_t of_value) const {
+  // Rows of a strip that have what all windows gave: those of the part, and of its neighbours where they reach. A neighbour is no shorter
+  // than it reaches, unless it is the last one.
+  T* from_all_windows(int64_t part, const Strip& strip, const Tensor& between) const {
     const auto add = layer_kernels<T>().add;
-    const int64_t count = strip.tokens(), index = strip.index % S_;
-    add(to, row(own, strip.b, strip.first), count * D_);
-    if (index > 0 && is_first(part, strip)) add(to, side(part - 1, 1, of_value), std::min(E_, count) * D_);
-    if (index + 1 < S_ && is_last(part, strip)) add(to + (count - E_) * D_, side(part + 1, 0, of_value), E_ * D_);
+    const int64_t index = strip.index % S_, first = strip.b * L_ + strip.first, end = strip.b * L_ + strip.end;
+    T* own = row_of_part(between, part, first);
+    if (index > 0 && is_first(part, strip)) add(own, row_of_part(between, part - 1, first), std::min(E_, end - first) * D_);
+    if (index + 1 < S_ && is_last(part, strip))
+      add(row_of_part(between, part, end - E_), row_of_part(between, part + 1, end - E_), E_ * D_);
+    return own;
   }
 
   // ---- gradients of parameters -------------------------------------------------------------------------------------------------
