@@ -195,10 +195,12 @@ class Layer {
   };
 
   // Each part adds to gradients of parameters of its own. As many as do not take much memory beside the sequence: for narrow layers
-  // always the same number; for wide ones two, or one for each thread.
+  // always the same number, a power of two, so that threads get equal shares; for wide ones two, or one for each thread.
   static int64_t parts_for(int64_t numbers, int64_t weights) {
-    const int64_t least = std::max(2, at::get_num_threads());
-    return std::min<int64_t>(std::max(least, numbers / (4 * weights)), std::max(kWorkItems, least));
+    const int64_t least = std::max(2, at::get_num_threads()), most = std::max(kWorkItems, least);
+    int64_t parts = 1;
+    while (2 * parts <= std::min(most, numbers / (4 * weights))) parts *= 2;
+    return std::max(least, parts);
   }
 
   int64_t kernel_scratch() const {
