@@ -11,32 +11,13 @@ import { createOptimizer, type TrainingOptimizer } from './optimizer.js';
 import type { Precision } from './precision.js';
 import { progressOf, scheduledSettings } from './schedule.js';
 import type { TrainingTask } from './task.js';
+import type { BestEvaluation, TrainerCounters } from './trainer-counters.js';
 import { checkpointOf } from './training-state.js';
 import { WeightAverage } from './weight-average.js';
 
 /** Training cannot go on; the message is one line. */
 export class TrainingError extends Error {
   override readonly name = 'TrainingError';
-}
-
-export interface BestEvaluation {
-  readonly step: number;
-  readonly loss: number;
-  readonly bpc: number | null;
-  readonly accuracy: number | null;
-}
-
-/** What a trainer counts; all of it survives a stop. */
-export interface TrainerCounters {
-  /** Updates done, those that were skipped included: their data are used up. */
-  step: number;
-  tokens: number;
-  /** Seconds of training, over all resumes. */
-  seconds: number;
-  /** Updates skipped because of numbers that are not finite: in all, and in a row until now. */
-  skipped: number;
-  skippedInARow: number;
-  best: BestEvaluation | null;
 }
 
 export interface TrainerOptions {

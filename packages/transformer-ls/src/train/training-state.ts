@@ -1,13 +1,17 @@
 /** A trainer's whole state as the content of a checkpoint, and back. */
 import { join } from 'node:path';
-import { openSafetensors, type WritableTensor } from '@transformer-ls/formats';
+import { openSafetensors, type TrainingConfig, type WritableTensor } from '@transformer-ls/formats';
 import { dispose, getRngState, scope, setRngState, type Tensor } from '@transformer-ls/torch';
 import type { Checkpoint, CheckpointContent, TensorFile } from '../run/checkpoint.js';
 import { RunFolderError } from '../run/errors.js';
 import { fileSource } from '../run/file-source.js';
 import { isJsonObject, type JsonObject, type JsonValue } from '../run/json.js';
 import { lazyEntryOfTensor, tensorOfEntry } from '../weights/tensor-entries.js';
-import type { BestEvaluation, Trainer } from './trainer.js';
+import type { TrainingOptimizer } from './optimizer.js';
+import type { Precision } from './precision.js';
+import type { TrainingTask } from './task.js';
+import type { BestEvaluation, TrainerCounters } from './trainer-counters.js';
+import type { WeightAverage } from './weight-average.js';
 
 /** What the model is used with: the averages, where the run keeps any. */
 export const MODEL_FILE = 'model.safetensors';
@@ -17,8 +21,19 @@ const OPTIMIZER_FILE = 'optimizer.safetensors';
 const MEMORY_FILE = 'memory.safetensors';
 const RANDOM_FILE = 'random.safetensors';
 
-/** Everything that decides how the run goes on. */
-export function checkpointOf(trainer: Trainer): CheckpointContent {
+/** What of a trainer decides how the run goes on. */
+export interface ResumableTrainer {
+  readonly options: {
+    readonly config: TrainingConfig;
+    readonly task: TrainingTask;
+    readonly precision: Precision;
+  };
+  readonly counters: TrainerCounters;
+  readonly optimizer: TrainingOptimizer;
+  readonly average: WeightAverage | null;
+}
+
+export function checkpointOf(trainer: ResumableTrainer): CheckpointContent {
   const { config, task, precision } = trainer.options;
   const { best, ...counters } = trainer.counters;
   const optimizer = trainer.optimizer.stateDict();
@@ -54,7 +69,7 @@ function modelMetadata(model: JsonObject): Record<string, string> {
  *
  * Throws RunFolderError, DataError or ArgumentError in one line where the checkpoint belongs to something else.
  */
-export async function restoreTrainer(trainer: Trainer, checkpoint: Checkpoint): Promise<void> {
+export async function restoreTrainer(trainer: ResumableTrainer, checkpoint: Checkpoint): Promise<void> {
   const { task, precision, config } = trainer.options;
   const { counters, lossScale, optimizer, task: taskState, best } = checkpoint.state;
   if (![counters, lossScale, optimizer, taskState].every(isJsonObject))
