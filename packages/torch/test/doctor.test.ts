@@ -11,7 +11,9 @@ function find(findings: Finding[], name: string): Finding {
 describe('doctor', () => {
   it('looks at everything the bridge stands on, with a command for each failure', () => {
     const findings = diagnose();
-    expect(findings.map(({ name }) => name)).toEqual([
+    // A libtorch with CUDA has a line more, on the kernels for it.
+    const names = findings.map(({ name }) => name).filter((name) => name !== 'CUDA kernels');
+    expect(names).toEqual([
       'Node',
       'npm packages',
       'libtorch',
