@@ -33,6 +33,7 @@ export interface ResumableTrainer {
   readonly average: WeightAverage | null;
 }
 
+/** The whole of it, as what a checkpoint holds; tensors are copied when they are written. */
 export function checkpointOf(trainer: ResumableTrainer): CheckpointContent {
   const { config, task, precision } = trainer.options;
   const { best, ...counters } = trainer.counters;
