@@ -23,3 +23,12 @@ export * from './optim/index.js';
 export * from './random.js';
 export * from './record.js';
 export { type Index, type Nested, type Reduction, Tensor, type TensorOptions } from './tensor.js';
+export {
+  isTracedTensor,
+  type Trace,
+  type TracedCall,
+  type TracedConstant,
+  type TracedTensor,
+  type TracedValue,
+  traceCalls,
+} from './trace.js';
