@@ -17,6 +17,7 @@ export {
   cvtLsGrids,
   cvtLsSchema,
 } from './cvt-ls-config.js';
+export * from './dashboard-api.js';
 export {
   asTypedArray,
   elementBytes,
@@ -28,6 +29,7 @@ export {
   type TensorEntry,
   toFloat32,
 } from './dtypes.js';
+export * from './exported-model.js';
 export { crop, type PixelArea } from './image/crop.js';
 export {
   type EvaluationView,
@@ -47,6 +49,7 @@ export {
 export { parseRandAugment, type RandAugmentSettings } from './image/rand-augment-text.js';
 export { type ResizeFilter, type ResizeOptions, resize, type SourceBox } from './image/resize.js';
 export type { RgbImage } from './image/rgb-image.js';
+export { type SeenPicture, seenByModel } from './image/seen-by-model.js';
 export { type ImageAugmentationConfig, imageAugmentationSchema } from './image-augmentation-config.js';
 export {
   type ImageClassifierConfig,
@@ -55,6 +58,15 @@ export {
 } from './image-classifier-config.js';
 export { type ImageTrainingConfig, imageTrainingSchema } from './image-training-config.js';
 export { type LanguageModelConfig, languageModelSchema } from './language-model-config.js';
+export {
+  evaluateListOps,
+  ListOpsError,
+  type ListOpsExample,
+  listOpsOperators,
+  listOpsVocabulary,
+  parseListOps,
+  withoutBrackets,
+} from './listops.js';
 export * from './metrics.js';
 export { NumpyArray, NumpyDtype, numpyGlobals } from './numpy-pickle.js';
 export {
@@ -133,3 +145,11 @@ export {
   vilLsGrids,
   vilLsSchema,
 } from './vil-ls-config.js';
+export {
+  byteVocabulary,
+  type DictionaryEntry,
+  FairseqDictionary,
+  type SymbolStyle,
+  type Vocabulary,
+  VocabularyError,
+} from './vocabulary.js';
