@@ -31,6 +31,7 @@ import {
 import { mergeHeads, splitHeads } from './heads.js';
 import { jointSoftmax } from './joint-softmax.js';
 import type { ObservableAttention, WeightsObserver } from './observed-weights.js';
+import { logitRows } from './projection.js';
 import { lowest } from './sequence-attention.js';
 import {
   hiddenTileKeys,
@@ -269,7 +270,7 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
   /** Weights (N, B, R, L) by which the sequence is compressed; null where the rank is 0. */
   private projection(x: Tensor, padding: Tensor | null): Tensor | null {
     if (this.dconv_fc === null) return null;
-    return projectionWeights(this.dconv_fc.forward(x), this.config.heads, padding);
+    return projectionWeights(logitRows(this.dconv_fc, x), this.config.heads, padding);
   }
 
   /** Normalised compressed keys and values, (N, B, C, H) each, the class token's first; null where there are none. */
@@ -369,14 +370,14 @@ interface ClassParts {
   readonly heads: number;
 }
 
-/** Logits (B, L, N*R) → weights (N, B, R, L) that sum to 1 over the sequence, 0 at padding. */
+/** Logits (B, N*R, L) → weights (N, B, R, L) that sum to 1 over the sequence, 0 at padding. */
 function projectionWeights(logits: Tensor, heads: number, padding: Tensor | null): Tensor {
-  const [B, L, slots] = logits.shape as [number, number, number];
-  const masked = padding === null ? logits : logits.maskedFill(padding.unsqueeze(-1), lowest(logits));
+  const [B, slots, L] = logits.shape as [number, number, number];
+  const masked = padding === null ? logits : logits.maskedFill(padding.unsqueeze(1), lowest(logits));
   return masked
-    .softmax(1)
-    .reshape([B, L, heads, slots / heads])
-    .permute([2, 0, 3, 1]);
+    .softmax(-1)
+    .reshape([B, heads, slots / heads, L])
+    .transpose(0, 1);
 }
 
 interface ClassWeights {

@@ -54,7 +54,7 @@ export interface ConsistentAttentionConfig extends CausalAttentionConfig {
 }
 
 /** Where a segment lies among the chunks. */
-interface Placement {
+export interface Placement {
   /** Tokens of the open chunk before the segment. */
   readonly offset: number;
   /** Chunks the segment touches, and tokens of it in the last one if that stays open. */
@@ -66,8 +66,16 @@ interface Placement {
   readonly reach: number;
 }
 
+/** What of the keys is not there (yet), where room for it is: 0, or -infinity. */
+export interface HiddenTokens {
+  /** (W-1 + T) */
+  readonly window: Tensor;
+  /** ((m + rows - 1)*R), null where there are no chunks */
+  readonly chunks: Tensor | null;
+}
+
 /** Normalised keys and values that the segment's queries see. */
-interface SeenTokens {
+export interface SeenTokens {
   /** (B, min(W-1, tokens before) + T, D). */
   readonly windowKeys: Tensor;
   readonly windowValues: Tensor;
@@ -173,18 +181,26 @@ export class CausalAttention extends CausalAttentionParameters {
     });
   }
 
-  /** The same composed of plain operators. */
-  private composed(projected: Tensor, seen: SeenTokens, positions: PositionKeys, place: Placement): Tensor {
+  /** The same composed of plain operators; `hidden` where the memory is not filled yet, though it has its full size. */
+  composed(
+    projected: Tensor,
+    seen: SeenTokens,
+    positions: PositionKeys,
+    place: Placement,
+    hidden: HiddenTokens | null = null,
+  ): Tensor {
     const { heads: N, windowSize: W } = this.config;
     const [, T, D] = projected.shape as [number, number, number];
     const tiling = tilingFor(T, W);
     const query = splitHeads(projected, N)
       .mul(1 / Math.sqrt(D / N))
       .contiguous(); // (N, B, T, H)
-    const windowScores = this.windowScores(query, seen.windowKeys, positions.window, tiling); // (N, B, G, S, Y)
+    const plainScores = this.windowScores(query, seen.windowKeys, positions.window, tiling); // (N, B, G, S, Y)
+    const windowScores = hidden === null ? plainScores : plainScores.add(tileColumns(hidden.window, tiling));
     const tiledValues = tileKeys(withMissing(seen.windowValues, W, T), N, tiling);
     if (place.reach === 0) return finish(windowScores.softmax(-1).matmul(tiledValues), tiling);
-    const chunkScores = this.chunkScores(query, seen.chunkKeys, positions.chunks as Tensor, place); // (N, B, T, C)
+    const plainChunkScores = this.chunkScores(query, seen.chunkKeys, positions.chunks as Tensor, place); // (N, B, T, C)
+    const chunkScores = hidden?.chunks ? plainChunkScores.add(hidden.chunks) : plainChunkScores;
     const [toChunks, toWindow] = jointSoftmax(tileQueries(chunkScores, tiling), windowScores);
     const output = toWindow.matmul(tiledValues).add(pool(toChunks, splitHeads(seen.chunkValues, N)));
     return finish(output, tiling);
@@ -309,10 +325,16 @@ function withMissing(x: Tensor, W: number, T: number): Tensor {
 
 /** (G, 1, Y), 0 or -infinity: the columns of each tile that lie before the start of the stream. */
 function maskOfMissing(missing: number, scores: Tensor, tiling: Tiling): Tensor {
+  const present = tiling.queries + tiling.window - 1 - missing;
+  const there = zeros([present], { dtype: scores.dtype, device: scores.device });
+  return tileColumns(there.pad([missing, 0], Number.NEGATIVE_INFINITY), tiling);
+}
+
+/** (W-1+T) → (G, 1, Y): what is added to the columns of each tile; 0 behind the last. */
+function tileColumns(columns: Tensor, tiling: Tiling): Tensor {
   const { tile, tiles, window } = tiling;
-  const present = tiling.queries + surplus(tiling) + window - 1 - missing;
-  return zeros([present], { dtype: scores.dtype, device: scores.device })
-    .pad([missing, 0], Number.NEGATIVE_INFINITY)
+  const extra = surplus(tiling);
+  return (extra > 0 ? columns.pad([0, extra]) : columns)
     .unfold(0, tile + window - 1, tile)
     .reshape([tiles, 1, tile + window - 1]);
 }

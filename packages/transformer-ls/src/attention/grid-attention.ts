@@ -32,6 +32,7 @@ import {
   untileGrid,
 } from './grid-windows.js';
 import { jointSoftmax, softmaxOver } from './joint-softmax.js';
+import { logitRows } from './projection.js';
 import { biasesOf, windowBiasIndex } from './relative-bias.js';
 
 export interface GridAttentionConfig {
@@ -249,10 +250,10 @@ export abstract class GridAttention extends Module {
   /** Weights (B, N, R, T) by which the grid is compressed; null where the rank is 0. */
   private projection(tokens: Tensor): Tensor | null {
     if (this.to_dynamic_projection === null) return null;
-    return splitRows(softmaxOver(this.to_dynamic_projection.forward(tokens), 1), this.config.heads).transpose(
-      -1,
-      -2,
-    );
+    const logits = logitRows(this.to_dynamic_projection, tokens); // (B, N*R, T)
+    const [B, slots, T] = logits.shape as [number, number, number];
+    const { heads } = this.config;
+    return softmaxOver(logits, -1).reshape([B, heads, slots / heads, T]);
   }
 
   /** Keys and values that all tokens see: R slots, normalised once more, then the C global tokens. */

@@ -4,7 +4,16 @@
  *
  * Shape letters: B batch, n chunks, c tokens of a chunk, N heads, R rank, H head size, D = N*H.
  */
-import type { Tensor } from '@transformer-ls/torch';
+import type { Linear, Tensor } from '@transformer-ls/torch';
+
+/**
+ * Logits of the slots, a row for each: (B, L, D) → (B, N*R, L). Softmaxes over the sequence then run along rows, and nothing of the length
+ * of the sequence is turned over.
+ */
+export function logitRows({ weight, bias }: Linear, x: Tensor): Tensor {
+  const product = weight.matmul(x.transpose(1, 2));
+  return bias === null ? product : product.add(bias.unsqueeze(-1));
+}
 
 /** Logits (B, n*c, N*R) → weights (B, n, c, N, R) that sum to 1 over the c tokens of each chunk. */
 export function chunkWeights(logits: Tensor, chunkSize: number, heads: number): Tensor {

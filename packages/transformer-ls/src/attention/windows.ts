@@ -38,11 +38,27 @@ export function surplus({ queries, tile, tiles }: Tiling): number {
   return tile * tiles - queries;
 }
 
+let fillsAlways = false;
+
+/** Runs `run` with tiles that are filled up even where nothing is missing: the same operators then, whatever the number of queries. */
+export function withTilesAlwaysFilled<T>(run: () => T): T {
+  const before = fillsAlways;
+  fillsAlways = true;
+  try {
+    return run();
+  } finally {
+    fillsAlways = before;
+  }
+}
+
+function isFilled(tiling: Tiling): boolean {
+  return fillsAlways || surplus(tiling) > 0;
+}
+
 /** (N, B, T, X) → (N, B, G, S, X), zeros behind the last query. */
 export function tileQueries(x: Tensor, tiling: Tiling): Tensor {
   const [N, B, , X] = x.shape as [number, number, number, number];
-  const extra = surplus(tiling);
-  const padded = extra > 0 ? x.pad([0, 0, 0, extra]) : x;
+  const padded = isFilled(tiling) ? x.pad([0, 0, 0, surplus(tiling)]) : x;
   return padded.reshape([N, B, tiling.tiles, tiling.tile, X]);
 }
 
@@ -50,7 +66,7 @@ export function tileQueries(x: Tensor, tiling: Tiling): Tensor {
 export function untileQueries(x: Tensor, tiling: Tiling): Tensor {
   const [N, B, G, S, X] = x.shape as [number, number, number, number, number];
   const flat = x.reshape([N, B, G * S, X]);
-  return surplus(tiling) > 0 ? flat.narrow(2, 0, tiling.queries) : flat;
+  return isFilled(tiling) ? flat.narrow(2, 0, tiling.queries) : flat;
 }
 
 /**
@@ -62,8 +78,7 @@ export function untileQueries(x: Tensor, tiling: Tiling): Tensor {
 export function tileKeys(x: Tensor, heads: number, tiling: Tiling): Tensor {
   const [B, , D] = x.shape as [number, number, number];
   const { window, tile, tiles } = tiling;
-  const extra = surplus(tiling);
-  const padded = extra > 0 ? x.pad([0, 0, 0, extra]) : x;
+  const padded = isFilled(tiling) ? x.pad([0, 0, 0, surplus(tiling)]) : x;
   const Y = tile + window - 1;
   return padded
     .unfold(1, Y, tile) // (B, G, D, Y)

@@ -172,7 +172,12 @@ export class CvtLs extends Module {
    * @throws ArgumentError for images of another size
    */
   forward(images: Tensor): Tensor {
-    return this.head.forward(this.features(images));
+    return this.logitsOf(this.features(images));
+  }
+
+  /** Of features, (B, classes). */
+  logitsOf(features: Tensor): Tensor {
+    return this.head.forward(features);
   }
 
   /** One vector for each image, (B, D of the last stage): the class token, else the mean over the tokens of the last stage. */

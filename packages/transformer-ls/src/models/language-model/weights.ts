@@ -18,6 +18,7 @@ import {
   FairseqDictionary,
   type SymbolStyle,
   type Vocabulary,
+  writeDictionary,
 } from '../../data/vocabulary.js';
 import type { TensorFile } from '../../run/checkpoint.js';
 import { replaceFile } from '../../run/durable.js';
@@ -198,5 +199,6 @@ export async function saveLanguageModel(
   await replaceFile(nodeFileSystem, join(folder, WEIGHTS_NAME), safetensorsChunks(tensors, metadata));
   const text = new TextEncoder().encode(writeJson({ ...model.config }));
   await replaceFile(nodeFileSystem, join(folder, CONFIG_NAME), [text]);
-  if (vocabulary instanceof FairseqDictionary) await vocabulary.writeFile(join(folder, DICTIONARY_NAME));
+  if (vocabulary instanceof FairseqDictionary)
+    await writeDictionary(join(folder, DICTIONARY_NAME), vocabulary);
 }

@@ -39,11 +39,20 @@ export class SequenceClassifier extends Module {
 
   /** One batch for a classifier of one document, two for one of pairs → logits (B, classes). */
   forward(...documents: readonly SequenceBatch[]): Tensor {
+    return this.logitsOf(this.features(...documents));
+  }
+
+  /** What the head reads: one vector for each document or pair, (B, D) or (B, 4D). */
+  features(...documents: readonly SequenceBatch[]): Tensor {
     const expected = this.config.inputs === 'two' ? 2 : 1;
     if (documents.length !== expected)
       throw new ArgumentError(`expected ${expected} batch(es) of sequences, received ${documents.length}`);
     const [a, b] = documents.map(({ ids, mask }) => this.model.forward(ids, mask));
-    const features = b === undefined ? a! : cat([a!, b, a!.mul(b), a!.sub(b)], -1);
+    return b === undefined ? a! : cat([a!, b, a!.mul(b), a!.sub(b)], -1);
+  }
+
+  /** Of features, (B, classes). */
+  logitsOf(features: Tensor): Tensor {
     return this.seq_classifer.forward(features);
   }
 }

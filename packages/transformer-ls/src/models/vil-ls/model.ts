@@ -153,7 +153,12 @@ export class VilLs extends Module {
    * @throws ArgumentError for images of another size
    */
   forward(images: Tensor): Tensor {
-    return this.head.forward(this.features(images));
+    return this.logitsOf(this.features(images));
+  }
+
+  /** Of features, (B, classes). */
+  logitsOf(features: Tensor): Tensor {
+    return this.head.forward(features);
   }
 
   /** One vector for each image, (B, D of the last stage): what the head reads. */

@@ -23,6 +23,8 @@ export interface ImageClassifier extends Module {
   forward(images: Tensor): Tensor;
   /** What the head reads: one vector for each image, (B, width). */
   features(images: Tensor): Tensor;
+  /** Of features, (B, classes). */
+  logitsOf(features: Tensor): Tensor;
 }
 
 /** With random weights, in training mode. */
