@@ -1,11 +1,15 @@
 /** Streaming generation: a prompt of any length is read in constant memory, then tokens come one by one. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  GenerationError,
+  Sampler,
+  type SamplerOptions,
+  StopScanner,
+  TerminalText,
+} from '@transformer-ls/runtime';
 import { byteVocabulary, type Vocabulary } from '../data/vocabulary.js';
 import type { CausalLanguageModel } from '../models/language-model/create.js';
 import { type NextToken, nextToken } from './next-token.js';
-import { GenerationError, Sampler, type SamplerOptions } from './sampler.js';
-import { StopScanner } from './stop.js';
-import { TerminalText } from './utf8.js';
 
 /** Text (as UTF-8), bytes, or bytes in pieces, such as a file stream. */
 export type Prompt = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;

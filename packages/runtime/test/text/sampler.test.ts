@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Sampler, type SamplerOptions } from '../../src/generate/sampler.js';
+import { Sampler, type SamplerOptions } from '../../src/text/sampler.js';
 
 /** Probabilities straight from the definition: softmax, then the k likeliest, then the fewest that reach p. */
 function definition(logits: number[], { temperature = 1, topK = logits.length, topP = 1 }: SamplerOptions) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { StopScanner } from '../../src/generate/stop.js';
+import { StopScanner } from '../../src/text/stop.js';
 
 function scan(text: string, stops: string[]): { text: string; stopped: boolean } {
   const scanner = new StopScanner(stops);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TerminalText } from '../../src/generate/utf8.js';
+import { TerminalText } from '../../src/text/terminal-text.js';
 
 function cleaned(bytes: Uint8Array, cuts: readonly number[] = []): string {
   const text = new TerminalText();
