@@ -1,0 +1,168 @@
+/** What the server answers to which request. */
+import { DASHBOARD_PATHS, type RunMetrics } from '@transformer-ls/formats';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
+import { getCookie, setCookie } from 'hono/cookie';
+import { METRICS_NAME } from '../run/metrics-log.js';
+import { type Access, type Refusal, refusalOf, tokenPlace } from './access.js';
+import { UnreadableError } from './errors.js';
+import { EVENT_HEADERS, eventAnswer, type Places } from './event-answer.js';
+import { EventFeed, type FeedTiming, placesOfFeedId } from './event-feed.js';
+import { fileAnswer } from './file-answer.js';
+import { lraTable } from './lra-rows.js';
+import { MetricsTail, type TailStart } from './metrics-tail.js';
+import type { ModelShelf } from './model-shelf.js';
+import { oneLineOf } from './one-line.js';
+import { PAGE_INDEX, type PageFile } from './page-files.js';
+import type { RunCatalogue, ShownRun } from './run-catalogue.js';
+import { runDetails } from './run-details.js';
+import { measuredRecords } from './run-metrics.js';
+import { SECURITY_HEADERS } from './security-headers.js';
+
+/** What the answers are made from. */
+export interface DashboardParts {
+  readonly catalogue: RunCatalogue;
+  readonly models: ModelShelf;
+  readonly page: ReadonlyMap<string, PageFile>;
+  readonly access: Access;
+  readonly eventClients: Places;
+  readonly timing: FeedTiming;
+  /** Told in one line of what should not happen. */
+  readonly onProblem: (line: string) => void;
+}
+
+const MOST_EVENT_RUNS = 64;
+const LONGEST_PROBLEM = 500;
+/** What changes is asked for each time. */
+const NEVER_KEPT = { 'cache-control': 'no-store' };
+const ASK_AGAIN = 'private, no-cache';
+const KEPT_FOR_GOOD = 'private, max-age=31536000, immutable';
+
+export function dashboardApp(parts: DashboardParts): Hono {
+  const app = new Hono();
+  app.use(withSecurityHeaders);
+  app.use(guard(parts.access));
+  addApi(app, parts);
+  app.get(`${DASHBOARD_PATHS.modelFiles}*`, (c) => modelFile(c, parts.models));
+  app.get('*', (c) => pageFile(c, parts.page));
+  app.onError((error, c) => failure(c, error, parts.onProblem));
+  return app;
+}
+
+function addApi(app: Hono, parts: DashboardParts): void {
+  const { catalogue, models } = parts;
+  const json = (c: Context, value: unknown) => c.json(value as object, 200, NEVER_KEPT);
+  app.get(DASHBOARD_PATHS.runs, async (c) =>
+    c.body((await catalogue.snapshot()).text, 200, { ...NEVER_KEPT, 'content-type': 'application/json' }),
+  );
+  app.get(DASHBOARD_PATHS.run, async (c) => {
+    const run = await oneRun(c, catalogue);
+    return run instanceof Response ? run : json(c, await runDetails(run));
+  });
+  app.get(DASHBOARD_PATHS.metrics, async (c) => {
+    const run = await oneRun(c, catalogue);
+    return run instanceof Response ? run : json(c, await runMetrics(run));
+  });
+  app.get(DASHBOARD_PATHS.events, (c) => events(c, parts));
+  app.get(DASHBOARD_PATHS.lra, async (c) =>
+    json(c, await lraTable((await catalogue.snapshot()).runs.values())),
+  );
+  app.get(DASHBOARD_PATHS.models, async (c) => json(c, await models.list()));
+}
+
+const withSecurityHeaders: MiddlewareHandler = async (c, next) => {
+  await next();
+  for (const [name, value] of Object.entries(SECURITY_HEADERS)) c.res.headers.set(name, value);
+};
+
+/** Refuses what may not be asked. A token in the address of the page moves into a cookie. */
+function guard(access: Access): MiddlewareHandler {
+  return async (c, next) => {
+    const refusal = refusalOf(c.req.raw, access);
+    if (refusal !== undefined) return refused(c, refusal);
+    const place = tokenPlace(c.req.raw, getCookie(c, access.cookie), access);
+    if (place === undefined)
+      return refused(c, { status: 401, reason: 'expected the address that was printed, with its token' });
+    if (place !== 'address' || c.req.path !== '/') return next();
+    setCookie(c, access.cookie, access.token ?? '', { httpOnly: true, sameSite: 'Strict', path: '/' });
+    // A redirect would not do: browsers keep strict cookies back from one that a link of another site led to.
+    return c.html(
+      '<!doctype html><meta http-equiv="refresh" content="0; url=./"><title>Transformer-LS</title>',
+    );
+  };
+}
+
+function refused(c: Context, { status, reason }: Refusal): Response {
+  if (status === 405) c.header('allow', 'GET, HEAD');
+  if (status === 401) c.header('www-authenticate', 'Bearer');
+  // What follows on the connection may be the body that nobody reads.
+  if (status === 405 || status === 413) c.header('connection', 'close');
+  return problem(c, status, reason);
+}
+
+function problem(
+  c: Context,
+  status: 400 | 401 | 403 | 404 | 405 | 413 | 500 | 503,
+  reason: string,
+): Response {
+  return c.json({ error: reason }, status, NEVER_KEPT);
+}
+
+function failure(c: Context, error: Error, onProblem: (line: string) => void): Response {
+  if (error instanceof UnreadableError) return problem(c, 404, error.message);
+  onProblem(oneLineOf(`${c.req.path}: ${error.message}`, LONGEST_PROBLEM));
+  return problem(c, 500, 'something went wrong in the server; it printed what');
+}
+
+async function oneRun(c: Context, catalogue: RunCatalogue): Promise<ShownRun | Response> {
+  const ids = c.req.queries('id') ?? [];
+  if (ids.length !== 1) return problem(c, 400, `expected one id, received ${ids.length}`);
+  return (await catalogue.find(ids[0]!)) ?? problem(c, 404, 'no run has this id');
+}
+
+async function runMetrics({ id, folder }: ShownRun): Promise<RunMetrics> {
+  const { records, place } = await measuredRecords(`${folder}/${METRICS_NAME}`);
+  return { id, records, offset: place.offset };
+}
+
+async function events(c: Context, parts: DashboardParts): Promise<Response> {
+  const { catalogue, eventClients, timing } = parts;
+  const ids = c.req.queries('id') ?? [];
+  if (ids.length > MOST_EVENT_RUNS)
+    return problem(c, 400, `expected at most ${MOST_EVENT_RUNS} runs, received ${ids.length}`);
+  const starts = startsOf(c, ids.length);
+  if (starts === undefined) return problem(c, 400, 'expected as many whole numbers in from as ids');
+  const runs = await Promise.all(ids.map((id) => catalogue.find(id)));
+  const tails = runs.flatMap((run, i) => (run === undefined ? [] : [new MetricsTail(run, starts[i])]));
+  if (tails.length < ids.length) return problem(c, 404, 'no run has this id');
+  if (c.req.method === 'HEAD') return new Response(null, { headers: EVENT_HEADERS });
+  const free = eventClients.take();
+  if (free === undefined)
+    return problem(c, 503, 'too many pages are open: close some, and load this one again');
+  return eventAnswer(new EventFeed(tails, catalogue, timing), free);
+}
+
+/** Where each run's records begin: where the client was cut off, else where it says, else shortly before the end. */
+function startsOf(c: Context, count: number): readonly (TailStart | undefined)[] | undefined {
+  const places = placesOfFeedId(c.req.header('last-event-id'), count);
+  if (places !== undefined) return places;
+  const from = c.req.queries('from') ?? [];
+  if (from.length === 0) return Array.from({ length: count }, () => undefined);
+  if (from.length !== count || from.some((text) => !/^\d{1,15}$/.test(text))) return undefined;
+  return from.map((text) => ({ offset: Number(text), identity: undefined }));
+}
+
+async function modelFile(c: Context, models: ModelShelf): Promise<Response> {
+  const file = await models.file(c.req.path.slice(DASHBOARD_PATHS.modelFiles.length));
+  if (file === undefined) return problem(c, 404, 'no model has this file');
+  return fileAnswer(c.req.raw, { ...file, tag: file.sha256, cacheControl: ASK_AGAIN });
+}
+
+async function pageFile(c: Context, page: ReadonlyMap<string, PageFile>): Promise<Response> {
+  const path = c.req.path === '/' ? PAGE_INDEX : c.req.path;
+  const file = page.get(path);
+  if (file === undefined && path === PAGE_INDEX)
+    return c.html('The page is not built: run <code>npm run web</code> in a clone of the project.');
+  if (file === undefined) return problem(c, 404, 'there is nothing here');
+  const cacheControl = file.isHashed ? KEPT_FOR_GOOD : ASK_AGAIN;
+  return fileAnswer(c.req.raw, { ...file, tag: `${file.bytes}-${Math.round(file.modified)}`, cacheControl });
+}
