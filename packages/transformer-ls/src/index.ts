@@ -4,6 +4,7 @@
  * Importing this loads nothing native; libtorch is loaded by the first tensor.
  */
 export type { LanguageModelConfig, TrainingConfig } from '@transformer-ls/formats';
+export { GenerationError, Sampler, type SamplerOptions, TerminalText } from '@transformer-ls/runtime';
 export { BidirectionalAttention, type BidirectionalAttentionConfig } from './attention/bidirectional.js';
 export { LongShortSpatialAttention, type SpatialAttentionConfig } from './attention/spatial.js';
 export * from './data/index.js';
@@ -23,9 +24,7 @@ export {
   evaluateLanguageModel,
   publishedMemoryLength,
 } from './evaluate/language-model.js';
-export { GenerationError, Sampler, type SamplerOptions } from './generate/sampler.js';
 export { type Ending, type GenerateOptions, generate, type Prompt, TextStream } from './generate/stream.js';
-export { TerminalText } from './generate/utf8.js';
 export * from './images/index.js';
 export { type ImportedModel, type ImportRequest, importModel } from './import/import.js';
 export type { ImageSize, Said } from './import/said.js';

@@ -1,10 +1,10 @@
 /** The picture file that `attend` is asked about, as the model sees it, and the token that is meant. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { type SeenPicture, seenByModel } from '@transformer-ls/formats';
 import { fileError } from '../data/errors.js';
 import { imageDecoder } from '../images/decode.js';
 import type { FixedView } from '../images/loader/picture-view.js';
-import { type SeenPicture, seenByModel } from '../images/view-for-model.js';
 import type { GridPlace } from '../models/vision/grid-weights.js';
 import type { StageGrid } from '../models/vision/stage-grids.js';
 import { UsageError } from './errors.js';

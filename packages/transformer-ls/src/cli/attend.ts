@@ -39,7 +39,7 @@ export function attendCommand(): Command {
     .description(
       'Draw what a trained classifier attends to in one text or image: window, slots and class or global tokens, per head.',
     )
-    .argument('<model>', 'run, checkpoint or model folder, or a weight file')
+    .argument('<model>', 'run, checkpoint or model folder, weight file, or the name of a shipped model')
     .argument('[files...]', 'what it reads, or the picture that it looks at (default: standard input)')
     .option('--text <text>', 'the text itself')
     .option('--example <n>', "an example of the run's own data, from 0", wholeNumber({ min: 0 }))

@@ -1,9 +1,9 @@
 /** What a classifier is asked about: documents from files, a flag or standard input, and the tokens it reads of them. */
 import { createReadStream } from 'node:fs';
+import { ListOpsError, parseListOps, withoutBrackets } from '@transformer-ls/formats';
 import { DataError, fileError } from '../data/errors.js';
 import { sequenceBatch } from '../evaluate/classifier.js';
 import { padded } from '../lra/example-batches.js';
-import { parseListOps, withoutBrackets } from '../lra/listops.js';
 import type { SequenceBatch } from '../models/sequence-classifier/model.js';
 import type { LoadedClassifier } from '../models/sequence-classifier/weights.js';
 import { formatBytes } from '../text/numbers.js';
@@ -74,13 +74,12 @@ export function tokensOf({ name, bytes }: NamedBytes, set: string | undefined): 
 }
 
 function treeTokens(name: string, text: string, set: 'listops' | 'listops-brackets'): Uint8Array {
-  const words = text.replace(/\s+/g, ' ').trim();
-  if (words === '') return new Uint8Array();
+  if (text.trim() === '') return new Uint8Array();
   try {
-    const { tokens } = parseListOps(words);
+    const { tokens } = parseListOps(text);
     return set === 'listops' ? withoutBrackets(tokens) : tokens;
   } catch (error) {
-    throw error instanceof DataError ? new DataError(`${name}: ${error.message}`) : error;
+    throw error instanceof ListOpsError ? new DataError(`${name}: ${error.message}`) : error;
   }
 }
 

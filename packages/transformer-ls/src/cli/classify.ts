@@ -30,7 +30,7 @@ Examples:
 export function classifyCommand(): Command {
   return new Command('classify')
     .description('Label and probabilities of texts or pictures by a trained classifier.')
-    .argument('<model>', 'run, checkpoint or model folder, or a weight file')
+    .argument('<model>', 'run, checkpoint or model folder, weight file, or the name of a shipped model')
     .argument('[files...]', 'texts or pictures to classify (default: standard input)')
     .option('--text <text>', 'the text itself')
     .option(

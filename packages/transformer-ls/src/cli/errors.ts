@@ -13,6 +13,7 @@ export class UsageError extends Error {
 const EXPECTED_ERRORS = new Set([
   'UsageError',
   'DataError',
+  'VocabularyError',
   'ImageError',
   'RunFolderError',
   'ConfigError',
@@ -21,11 +22,14 @@ const EXPECTED_ERRORS = new Set([
   'PickleError',
   'MetricsError',
   'WeightsError',
+  'ExportError',
+  'RuntimeError',
   'GenerationError',
   'TorchError',
   'ArgumentError',
   'NativeLoadError',
   'TrainingError',
+  'DashboardError',
 ]);
 
 /** What the shell gets to know of an error. */

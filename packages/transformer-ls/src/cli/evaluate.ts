@@ -67,7 +67,7 @@ export function evaluateCommand(): Command {
     .description(
       'Measure a language model (bits per character on held-out text, beside gzip -9 and xz -9e), a classifier (accuracy) or a vision model (top-1 and top-5).',
     )
-    .argument('<model>', 'run, checkpoint or model folder, or a weight file')
+    .argument('<model>', 'run, checkpoint or model folder, weight file, or the name of a shipped model')
     .addOption(new Option('--split <name>', 'part of the corpus').choices(splitNames).default('test'))
     .option('--data <corpus>', "corpus, or folder or archive of pictures (default: the run's own)")
     .option('--from <path>', "file or folder of the corpus, as for 'prepare'")

@@ -41,7 +41,7 @@ Examples:
 export function generateCommand(): Command {
   return new Command('generate')
     .description('Stream text from a trained model.')
-    .argument('<model>', 'run, checkpoint or model folder, or a weight file')
+    .argument('<model>', 'run, checkpoint or model folder, weight file, or the name of a shipped model')
     .option('--prompt <text>', 'text to continue')
     .option(
       '--prompt-file <file>',

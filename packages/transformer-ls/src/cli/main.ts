@@ -1,7 +1,7 @@
 /** `transformer-ls <verb>`: the table of commands, help, and what happens to errors. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { describeFailure, exitCodeOf } from './errors.js';
+import { readVersion } from './version.js';
 
 interface Verb {
   readonly summary: string;
@@ -38,6 +38,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'picture of what a trained classifier attends to in one text or image',
     load: async () => (await import('./attend.js')).attendCommand(),
   },
+  export: {
+    summary: 'write a model as ONNX, to run in Node or in a browser without libtorch',
+    load: async () => (await import('./export.js')).exportCommand(),
+  },
   import: {
     summary: 'turn a PyTorch checkpoint of the published code into a model folder',
     load: async () => (await import('./import.js')).importCommand(),
@@ -49,6 +53,10 @@ const verbs: Readonly<Record<string, Verb>> = {
   images: {
     summary: 'show what a folder or archive of pictures holds, and check that each can be read',
     load: async () => (await import('./images.js')).imagesCommand(),
+  },
+  dashboard: {
+    summary: 'show runs while they train, and try exported models, in a browser',
+    load: async () => (await import('./dashboard.js')).dashboardCommand(),
   },
   doctor: {
     summary: 'check libtorch, compiler, BLAS, threads and GPU, and say what mends a problem',
@@ -63,6 +71,7 @@ Examples:
   transformer-ls evaluate runs/first
   transformer-ls generate runs/first --prompt "The history of" --tokens 500
   transformer-ls inspect runs/first
+  transformer-ls dashboard runs
   transformer-ls <command> --help`;
 
 /** The verb asked for, also after `help`; undefined where there is none. */
@@ -106,13 +115,6 @@ function namedCommand(program: Command | undefined, args: readonly string[]): st
     path.push(word);
   }
   return path.length === 0 ? undefined : path.join(' ');
-}
-
-function readVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
-    ? String(manifest.version)
-    : 'unknown';
 }
 
 /** A reader such as `head` that has seen enough is no error. */

@@ -12,7 +12,10 @@ export { type UnpackLimits, unpackedBytes } from './unpack.js';
 export {
   byteVocabulary,
   type DictionaryEntry,
+  dictionaryOfCorpus,
   FairseqDictionary,
+  readDictionary,
   type SymbolStyle,
   type Vocabulary,
+  writeDictionary,
 } from './vocabulary.js';

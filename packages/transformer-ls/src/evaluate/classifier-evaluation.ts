@@ -100,6 +100,11 @@ export async function writeClassifierEvaluation(
   return path;
 }
 
+/** The record in a text. @throws ConfigError where it is none */
+export function parseClassifierEvaluation(json: string, path: string): ClassifierEvaluation {
+  return parseConfigText(evaluationSchema, json, path);
+}
+
 /** The record of a part in a folder, or undefined. @throws ConfigError where it is none */
 export async function readClassifierEvaluation(
   folder: string,
@@ -107,5 +112,5 @@ export async function readClassifierEvaluation(
 ): Promise<ClassifierEvaluation | undefined> {
   const path = join(folder, fileOf(split));
   const json = await textOrNothing(path);
-  return json === undefined ? undefined : parseConfigText(evaluationSchema, json, path);
+  return json === undefined ? undefined : parseClassifierEvaluation(json, path);
 }

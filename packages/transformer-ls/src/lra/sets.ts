@@ -1,7 +1,13 @@
 /** The sets of Long Range Arena: what each is, where its raw files come from, and how they become examples. */
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { closestName } from '@transformer-ls/formats';
+import {
+  closestName,
+  ListOpsError,
+  listOpsVocabulary,
+  parseListOps,
+  withoutBrackets,
+} from '@transformer-ls/formats';
 import { DataError } from '../data/errors.js';
 import { fieldsOf, linesOf } from '../data/lines.js';
 import { Random } from '../data/random.js';
@@ -12,7 +18,6 @@ import { drawExamples } from './generate.js';
 import type { GeneratorName } from './generators.js';
 import { CIFAR_PIXELS, type GreyExample } from './grey-images.js';
 import { readIdx } from './idx.js';
-import { listOpsVocabulary, parseListOps, withoutBrackets } from './listops.js';
 import { HARD_PATHFINDER, pathfinderFolder, picturesOfFolder } from './pathfinder-folder.js';
 import type { pathfinderShapes } from './pathfinder-shapes.js';
 import { pairsOfIds, pairsOfTable, readDocuments } from './retrieval.js';
@@ -138,7 +143,8 @@ async function* listOpsOfTable(path: string) {
         throw new DataError(`its value is ${example.label}, the label says ${JSON.stringify(target)}`);
       yield example;
     } catch (error) {
-      if (error instanceof DataError) throw new DataError(`${path}: line ${number}: ${error.message}`);
+      if (error instanceof DataError || error instanceof ListOpsError)
+        throw new DataError(`${path}: line ${number}: ${error.message}`);
       throw error;
     }
   }

@@ -50,6 +50,19 @@ export async function takeLock(path: string, now: Date = new Date()): Promise<Lo
   return { holder, release: () => releaseLock(path, content) };
 }
 
+/** `elsewhere`: a process of another machine took it, and nobody here can tell whether it lives. */
+export type LockState = 'free' | 'held' | 'elsewhere';
+
+/** What the content of a lock file says, for those who only look. Content that is no lock holds nothing. */
+export function lockStateOf(content: string): LockState {
+  try {
+    return stateOf(parseHolder(content, 'lock'));
+  } catch (error) {
+    if (error instanceof RunFolderError) return 'free';
+    throw error;
+  }
+}
+
 /**
  * Two processes may find the same dead lock at once. Who replaces it holds a lock on the replacing, and looks again
  * under it: the loser then finds the winner's lock instead of the dead one.
@@ -101,11 +114,14 @@ async function writeSynced(path: string, content: string): Promise<void> {
 
 /** Held unless it is certain that the process is gone: where the system hides processes, its word is not taken for it. */
 function isHeld(content: string, path: string): boolean {
-  const holder = parseHolder(content, path);
-  if (holder.host !== hostname()) return true;
-  if (!isAlive(holder.pid)) return false;
+  return stateOf(parseHolder(content, path)) !== 'free';
+}
+
+function stateOf(holder: LockHolder): LockState {
+  if (holder.host !== hostname()) return 'elsewhere';
+  if (!isAlive(holder.pid)) return 'free';
   const started = processStart(holder.pid);
-  return started === '' || holder.started === '' || started === holder.started;
+  return started === '' || holder.started === '' || started === holder.started ? 'held' : 'free';
 }
 
 function heldBy(content: string, path: string): RunFolderError {

@@ -47,7 +47,7 @@ export interface RunFolderOptions {
 export const CONFIG_NAME = 'config.json';
 export const CHECKPOINTS_NAME = 'checkpoints';
 export const BEST_NAME = 'best';
-const LOCK_NAME = 'lock';
+export const LOCK_NAME = 'lock';
 const MARKS_OF_A_RUN = [CONFIG_NAME, METRICS_NAME, CHECKPOINTS_NAME, BEST_NAME];
 const LARGEST_CONFIG = 16 * 1024 * 1024;
 

@@ -4,7 +4,12 @@ import type { ByteCorpus } from '../data/byte-corpus.js';
 import { corpusDescriptor } from '../data/corpora.js';
 import { type PrepareProgress, prepareCorpus } from '../data/prepare.js';
 import { openPrepared } from '../data/prepared-corpus.js';
-import { byteVocabulary, FairseqDictionary, type Vocabulary } from '../data/vocabulary.js';
+import {
+  byteVocabulary,
+  dictionaryOfCorpus,
+  FairseqDictionary,
+  type Vocabulary,
+} from '../data/vocabulary.js';
 import { createLanguageModel } from '../models/language-model/create.js';
 import { LanguageModelTask } from './language-model-task.js';
 import type { DataPlaces, Parts } from './parts.js';
@@ -50,7 +55,7 @@ export async function languageModelParts(
 function vocabularyOf({ model, data }: LanguageModelTrainingConfig, train: ByteCorpus): Vocabulary {
   const { dictionaryStyle } = corpusDescriptor(data.name);
   const isReference = model.mode === 'reference';
-  const vocabulary = isReference ? FairseqDictionary.fromCorpus(train, dictionaryStyle) : byteVocabulary;
+  const vocabulary = isReference ? dictionaryOfCorpus(train, dictionaryStyle) : byteVocabulary;
   const { vocabularySize } = vocabulary;
   if (vocabularySize === model.vocabularySize) return vocabulary;
   const kind = isReference ? `the dictionary of ${data.name} (reference mode)` : 'bytes (consistent mode)';

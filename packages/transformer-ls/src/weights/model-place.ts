@@ -23,6 +23,7 @@ import { MANIFEST_NAME } from '../run/manifest.js';
 import { BEST_NAME, CHECKPOINTS_NAME, CONFIG_NAME } from '../run/run-folder.js';
 import { openWeights } from './load.js';
 import { refusePth } from './pth-start.js';
+import { shippedModels } from './shipped-models.js';
 import { WeightsError } from './weights-error.js';
 
 export { WeightsError };
@@ -55,14 +56,15 @@ export interface FindModelOptions {
 }
 
 /**
- * Finds and verifies the weights that a path stands for, of whatever kind of model.
+ * Finds and verifies the weights that a path, or the name of a shipped model, stands for, of whatever kind of model.
  *
  * @throws WeightsError, RunFolderError, ConfigError or SafetensorsError in one line
  */
 export async function findModel(
-  path: string,
+  named: string,
   { choose = 'best' }: FindModelOptions = {},
 ): Promise<ModelPlace> {
+  const path = await pathOf(named);
   const kind = await kindOf(path);
   switch (kind) {
     case 'run':
@@ -74,6 +76,16 @@ export async function findModel(
     case 'file':
       return placeOfWeights(path);
   }
+}
+
+/** A plain name that no file has is that of a shipped model, if there is one. */
+async function pathOf(named: string): Promise<string> {
+  if (basename(named) !== named) return named;
+  const isThere = await stat(named).then(
+    () => true,
+    () => false,
+  );
+  return isThere ? named : ((await shippedModels()).get(named) ?? named);
 }
 
 type PlaceKind = 'run' | 'checkpoint' | 'model' | 'file';
@@ -102,7 +114,9 @@ async function namesIn(path: string): Promise<string[] | undefined> {
       throw new WeightsError(`${path}: cannot be read (${errorCode(error) ?? String(error)})`);
     const whole = resolve(path);
     const near = closestName(basename(whole), await readdir(dirname(whole)).catch(() => []));
-    const hint = near === undefined ? '' : `; did you mean ${join(dirname(path), near)}?`;
+    const shipped = closestName(path, [...(await shippedModels()).keys()]);
+    const meant = near === undefined ? shipped : join(dirname(path), near);
+    const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
     throw new WeightsError(`${path}: no such file or folder${hint}`);
   }
 }

@@ -1,8 +1,8 @@
 import type { RgbImage } from '@transformer-ls/formats';
+import { seenByModel } from '@transformer-ls/formats';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { tokenAt } from '../../src/cli/attend-image-input.js';
-import { seenByModel } from '../../src/images/view-for-model.js';
 
 const SPOT = 5;
 

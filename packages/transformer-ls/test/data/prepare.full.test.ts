@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
   byteVocabulary,
-  FairseqDictionary,
+  dictionaryOfCorpus,
   openCorpus,
   prepareCorpus,
   TokenStream,
@@ -54,7 +54,7 @@ describe('the real Wikipedia files of ../shared/data', () => {
     async () => {
       const bytes = readFileSync(enwik8Head);
       const corpus = await openCorpus('text', 'train', { folder: scratchFolder(), from: enwik8Head });
-      const dictionary = FairseqDictionary.fromCorpus(corpus, 'decimal');
+      const dictionary = dictionaryOfCorpus(corpus, 'decimal');
       corpus.close();
       expect(dictionary.vocabularySize % 8).toBe(0);
       const part = bytes.subarray(0, 90_000);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   byteVocabulary,
+  dictionaryOfCorpus,
   evaluationBlocks,
   FairseqDictionary,
   MemoryByteCorpus,
@@ -193,7 +194,7 @@ describe('evaluationBlocks', () => {
 
   it('uses blocks of 256 unless told otherwise, and counts the </s> of reference mode', () => {
     expect(blocksOf(600).map(({ length }) => length)).toEqual([256, 256, 87]);
-    const dictionary = FairseqDictionary.fromCorpus(corpusOf(counting(600)), 'decimal');
+    const dictionary = dictionaryOfCorpus(corpusOf(counting(600)), 'decimal');
     const last = blocksOf(600, {}, dictionary).at(-1)!;
     expect([last.length, last.targets.at(-1)]).toEqual([88, 2]);
   });

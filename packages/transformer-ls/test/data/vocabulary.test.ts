@@ -2,12 +2,19 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { byteVocabulary, FairseqDictionary, MemoryByteCorpus } from '../../src/data/index.js';
+import {
+  byteVocabulary,
+  dictionaryOfCorpus,
+  FairseqDictionary,
+  MemoryByteCorpus,
+  readDictionary,
+  writeDictionary,
+} from '../../src/data/index.js';
 import { scratchFolder } from './scratch-folder.js';
 
 const corpusOf = (bytes: Uint8Array) => new MemoryByteCorpus({ bytes, name: 'sample', split: 'train' });
 const dictionaryOf = (text: string, style: 'decimal' | 'characters') =>
-  FairseqDictionary.fromCorpus(corpusOf(Buffer.from(text)), style);
+  dictionaryOfCorpus(corpusOf(Buffer.from(text)), style);
 
 describe('byteVocabulary', () => {
   it('gives every byte its own value and gets it back', () => {
@@ -59,7 +66,7 @@ describe('FairseqDictionary', () => {
   it('comes back from its own text, and bytes come back from its ids', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1 }), (bytes) => {
-        const dictionary = FairseqDictionary.fromCorpus(corpusOf(bytes), 'decimal');
+        const dictionary = dictionaryOfCorpus(corpusOf(bytes), 'decimal');
         expect(dictionary.decode(dictionary.encode(bytes))).toEqual(bytes);
         if (dictionary.entries.length === 0) return;
         const again = FairseqDictionary.parse(dictionary.toText(), 'decimal');
@@ -72,9 +79,9 @@ describe('FairseqDictionary', () => {
   it('writes and reads a file', async () => {
     const path = join(scratchFolder(), 'dict.txt');
     const dictionary = dictionaryOf('the quick brown fox', 'characters');
-    await dictionary.writeFile(path);
+    await writeDictionary(path, dictionary);
     expect(readFileSync(path, 'utf8')).toBe(dictionary.toText());
-    expect(FairseqDictionary.readFile(path, 'characters').entries).toEqual(dictionary.entries);
+    expect(readDictionary(path, 'characters').entries).toEqual(dictionary.entries);
   });
 
   it('cannot spell every byte as a character, and says so', () => {
@@ -121,10 +128,8 @@ describe('FairseqDictionary', () => {
     const folder = scratchFolder();
     mkdirSync(join(folder, 'dict.txt'));
     writeFileSync(join(folder, 'huge.txt'), Buffer.alloc((1 << 20) + 1, '97 1\n'));
-    expect(() => FairseqDictionary.readFile(join(folder, 'none.txt'), 'decimal')).toThrow('no such file');
-    expect(() => FairseqDictionary.readFile(join(folder, 'dict.txt'), 'decimal')).toThrow(
-      'expected a dictionary file',
-    );
-    expect(() => FairseqDictionary.readFile(join(folder, 'huge.txt'), 'decimal')).toThrow('at most 1048576');
+    expect(() => readDictionary(join(folder, 'none.txt'), 'decimal')).toThrow('no such file');
+    expect(() => readDictionary(join(folder, 'dict.txt'), 'decimal')).toThrow('expected a dictionary file');
+    expect(() => readDictionary(join(folder, 'huge.txt'), 'decimal')).toThrow('at most 1048576');
   });
 });

@@ -1,19 +1,18 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import {
+  evaluateListOps,
+  type ListOpsExample,
+  listOpsVocabulary,
+  parseListOps,
+  withoutBrackets,
+} from '@transformer-ls/formats';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fieldsOf, linesOf } from '../../src/data/lines.js';
 import { Random } from '../../src/data/random.js';
-import {
-  evaluateListOps,
-  generateListOps,
-  type ListOpsExample,
-  listOpsVocabulary,
-  parseListOps,
-  publishedShape,
-  withoutBrackets,
-} from '../../src/lra/listops.js';
+import { generateListOps, publishedShape } from '../../src/lra/listops.js';
 
 const shared = fileURLToPath(new URL('../../../../../shared/data/listops', import.meta.url));
 const words = (tokens: Uint8Array) => Array.from(tokens, (token) => listOpsVocabulary[token]).join(' ');
@@ -47,29 +46,6 @@ function depthOf(tokens: Uint8Array): number {
 }
 
 describe('ListOps', () => {
-  it.each([
-    ['[MAX 4 2 ]', 4],
-    ['[MIN 4 2 9 ]', 2],
-    ['[SM 9 9 5 ]', 3],
-    ['[MED 1 9 4 ]', 4],
-    ['[MED 1 2 ]', 1],
-    ['( ( ( [MAX 4 ) ( ( ( [MIN 7 ) 2 ) ] ) ) ] )', 4],
-    ['7', 7],
-  ])('%s is %i', (source, label) => {
-    expect(parseListOps(source).label).toBe(label);
-  });
-
-  it.each([
-    ['[MAX 4', 'expected a whole tree, received one with 1 open lists'],
-    ['[MAX ]', 'expected an operator and its arguments before the ] at token 1'],
-    [']', 'expected an operator and its arguments before the ] at token 0'],
-    ['4 2', 'expected the end of the tree at token 1'],
-    ['[AVG 4 2 ]', 'expected a digit, [MIN, [MAX, [MED, [SM or ], received "[AVG"'],
-    ['', 'expected a whole tree, received one with 0 open lists'],
-  ])('refuses %j', (source, message) => {
-    expect(() => parseListOps(source)).toThrow(message);
-  });
-
   it('generates trees of the asked size whose label is their value, the same for the same seed', () => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {

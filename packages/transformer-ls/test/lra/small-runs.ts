@@ -3,11 +3,12 @@ import {
   type ClassifierTrainingConfig,
   classifierTrainingSchema,
   parseConfig,
+  withoutBrackets,
 } from '@transformer-ls/formats';
 import { setNumThreads } from '@transformer-ls/torch';
 import { Random } from '../../src/data/random.js';
 import { type ExampleSet, ExampleSetWriter, splits } from '../../src/lra/example-set.js';
-import { generateListOps, withoutBrackets } from '../../src/lra/listops.js';
+import { generateListOps } from '../../src/lra/listops.js';
 import { setDefinition } from '../../src/lra/sets.js';
 import { openTraining } from '../../src/train/training.js';
 

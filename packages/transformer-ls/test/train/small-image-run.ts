@@ -108,6 +108,10 @@ export class WithStatistics extends Module implements ImageClassifier {
   features(images: Tensor): Tensor {
     return this.inner.features(this.statistics.forward(images));
   }
+
+  logitsOf(features: Tensor): Tensor {
+    return this.inner.logitsOf(features);
+  }
 }
 
 export interface SmallImageTrainerOptions {

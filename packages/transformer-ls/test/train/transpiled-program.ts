@@ -13,30 +13,47 @@ const installed = join(packages, '../node_modules');
 export function transpileProgram(folder: string): string {
   const modules = join(folder, 'node_modules');
   const ours = join(modules, '@transformer-ls');
-  transpile(join(packages, 'formats/src'), join(ours, 'formats/src'));
-  writeFileSync(join(ours, 'formats/package.json'), manifest('./src/index.js'));
+  transpileRuntime(folder);
   transpile(join(packages, 'torch/src'), join(ours, 'torch/src'));
-  writeFileSync(join(ours, 'torch/package.json'), manifest('./src/index.js'));
+  writeManifest(join(ours, 'torch'), './src/index.js');
   // Linked, not copied: it looks for the built bridge beside itself.
   symlinkSync(join(packages, 'torch/scripts'), join(ours, 'torch/scripts'));
-  for (const name of dependencies()) symlinkSync(join(installed, name), join(modules, name));
+  for (const name of dependencies()) link(join(installed, name), join(modules, name));
   const program = join(folder, 'transformer-ls');
   transpile(join(packages, 'transformer-ls/src'), join(program, 'dist'));
   cpSync(join(packages, 'transformer-ls/package.json'), join(program, 'package.json'));
   return join(program, 'dist/cli');
 }
 
-/** The packages of others that the program needs. */
-function dependencies(): string[] {
-  const text = readFileSync(join(packages, 'transformer-ls/package.json'), 'utf8');
-  const { dependencies, optionalDependencies } = JSON.parse(text) as Record<string, Record<string, string>>;
-  return Object.keys({ ...dependencies, ...optionalDependencies }).filter(
-    (name) => !name.startsWith('@transformer-ls/'),
-  );
+/** The runtime alone, without an engine, as a package in `folder`. */
+export function transpileRuntime(folder: string): void {
+  const ours = join(folder, 'node_modules/@transformer-ls');
+  transpile(join(packages, 'formats/src'), join(ours, 'formats/src'));
+  writeManifest(join(ours, 'formats'), { '.': './src/index.js', './onnx': './src/onnx/index.js' });
+  transpile(join(packages, 'runtime/src'), join(ours, 'runtime/src'));
+  writeManifest(join(ours, 'runtime'), './src/index.js', { '#platform': './src/platform-node.js' });
 }
 
-function manifest(main: string): string {
-  return JSON.stringify({ type: 'module', exports: main });
+/** The packages of others that the program needs. */
+function dependencies(): string[] {
+  const names = ['formats', 'runtime', 'transformer-ls'].flatMap((name) => {
+    const text = readFileSync(join(packages, name, 'package.json'), 'utf8');
+    const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(text) as Record<
+      string,
+      object
+    >;
+    return Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies });
+  });
+  return [...new Set(names)].filter((name) => !name.startsWith('@transformer-ls/'));
+}
+
+function link(from: string, to: string): void {
+  mkdirSync(dirname(to), { recursive: true });
+  symlinkSync(from, to);
+}
+
+function writeManifest(folder: string, exports: string | object, imports: object = {}): void {
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module', exports, imports }));
 }
 
 function transpile(from: string, to: string): void {
