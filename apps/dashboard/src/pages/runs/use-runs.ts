@@ -1,0 +1,51 @@
+/** The list of runs, and what the chosen ones measure while they train. */
+import type { MetricsRecord, NewMetrics, RunList } from '@transformer-ls/formats';
+import { useEffect, useState } from 'preact/hooks';
+import { messageOf } from '../../parts/text.js';
+import { listRuns, runEvents, runMetrics } from '../../server.js';
+
+export type Records = ReadonlyMap<string, readonly MetricsRecord[]>;
+
+export interface LiveRuns {
+  readonly list: RunList | undefined;
+  readonly records: Records;
+  readonly problem: string | undefined;
+}
+
+/** @param chosen ids of runs whose records are wanted */
+export function useRuns(chosen: readonly string[]): LiveRuns {
+  const [list, setList] = useState<RunList>();
+  const [records, setRecords] = useState<Records>(new Map());
+  const [problem, setProblem] = useState<string>();
+  const fail = (error: unknown) => setProblem(messageOf(error));
+  useEffect(() => {
+    listRuns().then(setList, fail);
+  }, []);
+  const key = chosen.join('\n');
+  useEffect(() => {
+    const stop = new AbortController();
+    const change = (id: string, next: (before: readonly MetricsRecord[]) => readonly MetricsRecord[]) =>
+      setRecords((all) => new Map(all).set(id, next(all.get(id) ?? [])));
+    Promise.all(chosen.map(runMetrics)).then((found) => {
+      if (stop.signal.aborted) return;
+      for (const { id, records: all } of found) change(id, () => all);
+      const events = runEvents(found);
+      stop.signal.addEventListener('abort', () => events.close());
+      events.addEventListener('metrics', ({ data }) => {
+        const { id, records: more, anew } = JSON.parse(data) as NewMetrics;
+        change(id, (before) => (anew ? more : inOrder([...before, ...more])));
+      });
+      events.addEventListener('runs', ({ data }) => setList(JSON.parse(data) as RunList));
+    }, fail);
+    return () => stop.abort();
+  }, [key]);
+  return { list, records, problem };
+}
+
+/** A resumed run writes some steps anew: the later record counts. */
+function inOrder(records: readonly MetricsRecord[]): MetricsRecord[] {
+  const last = new Map<string, MetricsRecord>();
+  for (const record of records)
+    last.set(`${record.type} ${record.step} ${record.type === 'event' ? record.event : ''}`, record);
+  return [...last.values()].sort((a, b) => a.step - b.step);
+}
