@@ -10,11 +10,20 @@ export default defineConfig({
     alias: [
       { find: /^@transformer-ls\/formats$/, replacement: source('formats') },
       { find: /^@transformer-ls\/torch$/, replacement: source('torch') },
+      { find: /^@transformer-ls\/runtime$/, replacement: source('runtime') },
+      {
+        find: /^@transformer-ls\/formats\/onnx$/,
+        replacement: fileURLToPath(new URL('./packages/formats/src/onnx/index.ts', import.meta.url)),
+      },
+      {
+        find: /^#platform$/,
+        replacement: fileURLToPath(new URL('./packages/runtime/src/platform-node.ts', import.meta.url)),
+      },
       { find: /^transformer-ls$/, replacement: source('transformer-ls') },
     ],
   },
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'scripts/test/**/*.test.ts'],
+    include: ['packages/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'scripts/test/**/*.test.ts'],
     exclude: process.env.TLS_TEST_FULL ? [] : ['**/*.full.test.ts'],
     pool: 'forks',
     testTimeout: 0,

@@ -1,7 +1,9 @@
 /**
  * Sets up what is missing: npm packages, system packages, the native bridge, the TypeScript build.
  *
- *   npm run setup [-- --torch pip|debian] [--quiet] [--check]
+ *   npm run setup [-- --torch pip|debian] [--browser] [--quiet] [--check]
+ *
+ * --browser: also the browser that the page is tested in.
  *
  * Says what it will do before doing it, does nothing twice, and can be interrupted at any moment and run again.
  * Plain JavaScript without dependencies: it is the first thing that runs in a fresh clone.
@@ -36,7 +38,7 @@ import { buildTypescript, whyTypescriptBuild } from './setup/typescript-build.mj
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const lowestNode = 20;
 
-/** @typedef {{ torch: 'pip' | 'debian' | null, quiet: boolean, check: boolean }} Settings */
+/** @typedef {{ torch: 'pip' | 'debian' | null, browser: boolean, quiet: boolean, check: boolean }} Settings */
 /** @typedef {{ title: string, why: string, act: (options: import('./setup/run.mjs').RunOptions) => Promise<void>,
  *   fatal?: boolean }} Step `fatal`: nothing after it can work without it */
 
@@ -44,6 +46,7 @@ const lowestNode = 20;
 function readSettings() {
   const options = /** @type {const} */ ({
     torch: { type: 'string' },
+    browser: { type: 'boolean', default: false },
     quiet: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
   });
@@ -52,13 +55,15 @@ function readSettings() {
     values = parseArgs({ options }).values;
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0] : error;
-    throw new SetupError(`${reason}; usage: npm run setup [-- --torch pip|debian] [--quiet] [--check]`);
+    throw new SetupError(
+      `${reason}; usage: npm run setup [-- --torch pip|debian] [--browser] [--quiet] [--check]`,
+    );
   }
-  const { torch = null, quiet, check } = values;
+  const { torch = null, browser, quiet, check } = values;
   if (torch !== null && torch !== 'pip' && torch !== 'debian') {
     throw new SetupError(`--torch takes pip or debian, got "${torch}"`);
   }
-  return { torch, quiet, check };
+  return { torch, browser, quiet, check };
 }
 
 /** @throws {SetupError} */
@@ -93,6 +98,7 @@ function plan(settings) {
     bridgeBuilt,
     torch: settings.torch,
     broken: broken !== null,
+    browser: settings.browser,
   });
   const { blocked, hints } = planPackages(packages, steps);
   if (broken !== null) blocked.push(broken);

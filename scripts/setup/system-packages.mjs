@@ -11,6 +11,7 @@ import {
   minimumTorch,
   multiarch,
 } from '../../packages/torch/scripts/toolchain.mjs';
+import { findBrowser } from './browser.mjs';
 import { run, SetupError } from './run.mjs';
 
 /** @typedef {import('../../packages/torch/scripts/toolchain.mjs').LibtorchSearch} LibtorchSearch */
@@ -24,11 +25,11 @@ import { run, SetupError } from './run.mjs';
 
 /**
  * @param {LibtorchSearch} search
- * @param {{ bridgeBuilt: boolean, torch: 'pip' | 'debian' | null, broken: boolean }} state `broken`: a variable names an
- *   unusable libtorch, so none is to be installed
+ * @param {{ bridgeBuilt: boolean, torch: 'pip' | 'debian' | null, broken: boolean, browser: boolean }} state `broken`: a variable
+ *   names an unusable libtorch, so none is to be installed; `browser`: one is wanted for the tests of the page
  * @returns {MissingPackages}
  */
-export function findMissingPackages({ chosen, candidates }, { bridgeBuilt, torch, broken }) {
+export function findMissingPackages({ chosen, candidates }, { bridgeBuilt, torch, broken, browser }) {
   /** @type {MissingPackages} */
   const missing = { needed: [], wanted: [], reasons: [] };
   /** @param {string} name @param {string} reason */
@@ -43,6 +44,10 @@ export function findMissingPackages({ chosen, candidates }, { bridgeBuilt, torch
     if (!cmake.found) need('cmake', cmake.reason ?? 'no cmake');
     const program = findBuildProgram();
     if (!program.found) need('ninja-build', program.reason ?? 'no build program');
+  }
+  if (browser && findBrowser() === null) {
+    missing.wanted.push('chromium');
+    missing.reasons.push('the page is tested in Chromium, which is not there');
   }
   if (broken) return missing;
   if (chosen === null && torch !== 'pip') need('libtorch-dev', explainNoLibtorch(candidates));

@@ -110,16 +110,20 @@ describe('system packages', () => {
   const none = { chosen: null, candidates: [] };
 
   it('are libtorch and OpenBLAS where no libtorch is found, but not for --torch pip', () => {
-    expect(findMissingPackages(none, { bridgeBuilt: true, torch: null, broken: false })).toMatchObject({
+    expect(
+      findMissingPackages(none, { bridgeBuilt: true, torch: null, broken: false, browser: false }),
+    ).toMatchObject({
       needed: ['libtorch-dev'],
     });
-    const pip = findMissingPackages(none, { bridgeBuilt: true, torch: 'pip', broken: false });
+    const pip = findMissingPackages(none, { bridgeBuilt: true, torch: 'pip', broken: false, browser: false });
     expect(pip.needed).not.toContain('libtorch-dev');
     expect(pip.wanted).toEqual([]);
   });
 
   it('do not hide a variable that names a broken libtorch', () => {
-    expect(findMissingPackages(none, { bridgeBuilt: true, torch: null, broken: true }).needed).toEqual([]);
+    expect(
+      findMissingPackages(none, { bridgeBuilt: true, torch: null, broken: true, browser: false }).needed,
+    ).toEqual([]);
   });
 
   it('are named in the exact command for a user without root', () => {
