@@ -81,6 +81,20 @@ export const CATALOGUE = {
     needs: ['data'],
     quick: ['--cases', 'cifar10', '--rounds', '1', '--seconds', '1'],
   },
+  inference: {
+    question:
+      'How many tokens, documents and pictures a second does an exported model do, beside libtorch and the published code?',
+    minutes: 10,
+    takes: SIDE_BY_SIDE,
+    quick: ['--cases', 'tiny', '--rounds', '1', '--threads', '1'],
+  },
+  'first-token': {
+    question: 'How long does the page take from a cold start to its first token? (needs Chromium)',
+    minutes: 2,
+    takes: [],
+    needs: ['model'],
+    quick: ['--rounds', '1'],
+  },
   'peak-memory': {
     question: "How much memory does a training step take at most, beside PyTorch's?",
     minutes: 3,
