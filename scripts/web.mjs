@@ -6,7 +6,7 @@
  *   npm run web -- --static <folder>     writes it as files for any web server, without runs
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -34,13 +34,12 @@ else writeStatic(values.static);
 
 function serve() {
   const { runs, port, host } = values;
-  if (runs === 'runs') mkdirSync(runs, { recursive: true });
   const cli = join(root, 'packages', 'transformer-ls', 'bin', 'transformer-ls.mjs');
   const more = [
     ...(port === undefined ? [] : ['--port', port]),
     ...(host === undefined ? [] : ['--host', host]),
   ];
-  run(process.execPath, [cli, 'dashboard', runs, '--models', models, ...more], process.cwd());
+  run(process.execPath, [cli, 'dashboard', runs, ...more], process.cwd());
 }
 
 /** @param {string} folder */

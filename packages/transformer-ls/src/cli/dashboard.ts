@@ -2,9 +2,11 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { isToken } from '../dashboard/access.js';
 import { startDashboard } from '../dashboard/server.js';
+import { shippedModelsFolder } from '../weights/shipped-models.js';
 import { exitCodes } from './errors.js';
 import { repeated, wholeNumber } from './flags.js';
 import { interruptible } from './interrupt.js';
+import { makeOutputFolder } from './output-folder.js';
 
 interface DashboardFlags {
   readonly models: readonly string[];
@@ -14,11 +16,12 @@ interface DashboardFlags {
   readonly json?: boolean;
 }
 
+const USUAL_FOLDER = 'runs';
 const USUAL_PORT = 4321;
 const HIGHEST_PORT = 65_535;
 
 const HELP = `
-It only reads: runs that train do not notice it. It listens on this machine alone; at another address it asks for a token, which the
+It only reads: runs that train do not notice it. The models that come with transformer-ls are shown beside yours. It listens on this machine alone; at another address it asks for a token, which the
 printed address holds.
 
 Examples:
@@ -30,7 +33,7 @@ Examples:
 export function dashboardCommand(): Command {
   return new Command('dashboard')
     .description('Serve a page that shows runs while they train, and runs exported models in the browser.')
-    .argument('[folder]', 'folder of runs, or one run', 'runs')
+    .argument('[folder]', 'folder of runs, or one run', USUAL_FOLDER)
     .option('--models <folder>', 'an exported model, or a folder of them; may be repeated', repeated, [])
     .option('--port <n>', '0: any that is free', wholeNumber({ min: 0, max: HIGHEST_PORT }), USUAL_PORT)
     .option('--host <address>', 'where to listen; 0.0.0.0 is every address of this machine', '127.0.0.1')
@@ -54,8 +57,18 @@ async function runDashboard(folder: string, flags: DashboardFlags): Promise<void
   const interrupt = interruptible();
   try {
     const { models, port, host, token } = flags;
+    const shipped = shippedModelsFolder();
     const onProblem = (line: string) => console.error(`transformer-ls dashboard: ${line}`);
-    const dashboard = await startDashboard({ folder, models, port, host, token, onProblem });
+    // Runs that begin later are shown too: the usual folder may still be missing.
+    if (folder === USUAL_FOLDER) await makeOutputFolder(folder);
+    const dashboard = await startDashboard({
+      folder,
+      models: [...models, ...(shipped === undefined ? [] : [shipped])],
+      port,
+      host,
+      token,
+      onProblem,
+    });
     if (!dashboard.hasPage) onProblem('the page is not built; npm run web builds it');
     const { url } = dashboard;
     console.log(flags.json ? JSON.stringify({ url, port: dashboard.port }) : `${url} (Ctrl-C ends it)`);

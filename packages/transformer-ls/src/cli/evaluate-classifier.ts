@@ -38,7 +38,7 @@ export async function runEvaluateClassifier(
     const record = await measured(path, loaded, flags, signal);
     if (record === null) return false;
     process.stdout.write(textOf(record, loaded.config.classes, flags.json ?? false));
-    const folder = flags.out ?? loaded.run?.path ?? loaded.modelFolder;
+    const folder = flags.out ?? loaded.results;
     if (folder === undefined) return true;
     const written = await writeClassifierEvaluation(await makeOutputFolder(folder), record);
     if (!flags.json) console.log(`wrote ${written}`);

@@ -184,15 +184,15 @@ function startLine({ weightsPath }: LoadedLanguageModel, corpus: ByteCorpus): st
 }
 
 /** A model that has never seen such distances often does worse with them, and each token costs more. */
-function memoryHint({ run, model }: LoadedLanguageModel, flags: EvaluateFlags): string {
-  const trained = run?.training.model.memoryLength;
+function memoryHint({ training, model }: LoadedLanguageModel, flags: EvaluateFlags): string {
+  const trained = training?.model.memoryLength;
   if (trained === undefined || flags.memory === 'trained' || trained >= model.config.memoryLength) return '';
   const [used, seen] = [model.config.memoryLength, trained].map(formatInteger);
   return `\n${used} tokens of memory (the published protocol); it was trained with ${seen}: --memory trained is faster and may be better`;
 }
 
-async function openData({ run }: LoadedLanguageModel, flags: EvaluateFlags): Promise<ByteCorpus> {
-  const own = run?.training.data;
+async function openData({ training }: LoadedLanguageModel, flags: EvaluateFlags): Promise<ByteCorpus> {
+  const own = training?.data;
   const name = flags.data ?? own?.name;
   if (name === undefined)
     throw new UsageError('expected --data <corpus>, since these weights do not lie in a run that names one');
@@ -273,7 +273,7 @@ async function report(
     process.exitCode = exitCodes.interrupted;
     return;
   }
-  const folder = flags.out ?? loaded.run?.path ?? loaded.modelFolder;
+  const folder = flags.out ?? loaded.results;
   if (folder === undefined) return;
   await nodeFileSystem.makeFolder(folder);
   const written = [await writeFile(join(folder, EVALUATION_NAME), text)];

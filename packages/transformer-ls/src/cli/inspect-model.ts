@@ -30,15 +30,15 @@ type Facts = Inspection['facts'];
 type Look = Pick<Inspection, 'facts' | 'parts' | 'stages'>;
 
 export async function inspectModel(path: string): Promise<Inspection> {
-  const { weightsPath, config, run, step, skipped } = await findModel(path);
-  const isRun = run?.path === path;
+  const { weightsPath, config, training, run, step, skipped } = await findModel(path);
+  const isRun = run === path;
   const records = isRun ? await metricsOf(path) : [];
   const { facts, parts, stages } = await lookFor(config)(path, records);
   return {
     kind: isRun ? 'run' : step === undefined ? 'model' : 'checkpoint',
     path,
     facts: {
-      ...(isRun ? { recipe: run.training.recipe, data: run.training.data.name } : {}),
+      ...(training === undefined ? {} : { recipe: training.recipe, data: training.data.name }),
       weights: weightsPath,
       ...(step === undefined ? {} : { step }),
       ...facts,

@@ -87,7 +87,10 @@ async function runRobustness(paths: readonly string[], flags: RobustnessFlags): 
   try {
     useThreads(flags.threads);
     const places = await placesOfRuns(paths);
-    const folder = await makeOutputFolder(flags.out ?? places[0]!.runPath);
+    const out = flags.out ?? places[0]!.results;
+    if (out === undefined)
+      throw new UsageError(`expected --out <folder>, since ${places[0]!.path} stays as it is`);
+    const folder = await makeOutputFolder(out);
     const set = await openSet(places[0]!, flags);
     try {
       const robustness = await measure(paths, set, flags, interrupt.signal);
@@ -108,12 +111,12 @@ async function runRobustness(paths: readonly string[], flags: RobustnessFlags): 
 async function placesOfRuns(paths: readonly string[]) {
   const places = [];
   for (const path of paths) {
-    const { run, config } = await findModel(path);
+    const { results, training, config } = await findModel(path);
     if (config.kind !== 'sequence-classifier')
       throw new UsageError(`${path}: is a ${config.kind}, expected the run of a sequence-classifier`);
-    if (run?.training.kind !== 'classifier-training')
+    if (training?.kind !== 'classifier-training')
       throw new UsageError(`${path}: expected a run, which says what set it is of`);
-    places.push({ path, runPath: run.path, training: run.training });
+    places.push({ path, results, training });
   }
   const first = places[0]!;
   const other = places.find(({ training }) => training.data.name !== first.training.data.name);

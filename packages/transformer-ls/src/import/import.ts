@@ -19,6 +19,7 @@ import { fileSource } from '../run/file-source.js';
 import { nodeFileSystem } from '../run/file-system.js';
 import { writeJson } from '../run/json.js';
 import { CLASSES_NAME, classNamesText } from '../weights/class-names.js';
+import { checkModelFolder, PROVENANCE_NAME, writeModelFolder } from '../weights/model-folder.js';
 import { type ModelConfig, textOrNothing } from '../weights/model-place.js';
 import { tensorOfEntry } from '../weights/tensor-entries.js';
 import { WeightsError } from '../weights/weights-error.js';
@@ -27,7 +28,6 @@ import { inferConfig, modelOf } from './infer.js';
 import { mismatches } from './mismatches.js';
 import type { Said } from './said.js';
 import { findStateDict, type StateDict, shapesOf } from './state-dict.js';
-import { checkModelFolder, PROVENANCE_NAME, writeModelFolder } from './write-model.js';
 
 export interface ImportRequest {
   /** A file of torch.save. */

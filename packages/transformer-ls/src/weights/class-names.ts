@@ -45,7 +45,7 @@ export async function classNamesOf(
   { weightsPath, run }: Pick<ModelPlace, 'weightsPath' | 'run'>,
   count: number,
 ): Promise<readonly ClassName[] | undefined> {
-  for (const folder of [dirname(weightsPath), ...(run === undefined ? [] : [run.path])]) {
+  for (const folder of [dirname(weightsPath), ...(run === undefined ? [] : [run])]) {
     const path = join(folder, CLASSES_NAME);
     const text = await textOrNothing(path);
     if (text === undefined) continue;

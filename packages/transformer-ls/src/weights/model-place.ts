@@ -30,6 +30,8 @@ export { WeightsError };
 
 /** The file of a checkpoint or model folder that holds the weights. */
 export const WEIGHTS_NAME = 'model.safetensors';
+/** The file of a model folder that says what the weights were trained by, as the configuration of a run does. */
+export const TRAINING_NAME = 'training.json';
 /** Metadata of a weight file: the model's configuration as JSON, so that the file alone is a whole model. */
 export const CONFIG_KEY = 'model';
 const LARGEST_TEXT = 16 * 1024 * 1024;
@@ -40,12 +42,14 @@ export type ModelConfig = LanguageModelConfig | ClassifierConfig | ImageClassifi
 export interface ModelPlace {
   readonly weightsPath: string;
   readonly config: ModelConfig;
-  /** The run the weights come from, if they lie in one. */
-  readonly run: { readonly path: string; readonly training: TrainingConfig } | undefined;
+  /** What they were trained by: that of the run around them, or what the model folder says. */
+  readonly training: TrainingConfig | undefined;
+  /** The folder of the run they lie in. */
+  readonly run: string | undefined;
   /** Updates done when the weights were saved; undefined outside checkpoints. */
   readonly step: number | undefined;
-  /** The model folder the weights lie in; undefined for checkpoints and weight files elsewhere. */
-  readonly modelFolder: string | undefined;
+  /** Where evaluations are kept: the run or the model folder; undefined for files elsewhere and shipped models, which stay as they are. */
+  readonly results: string | undefined;
   /** Newer or better checkpoints that did not verify, one line each. */
   readonly skipped: readonly string[];
 }
@@ -72,7 +76,7 @@ export async function findModel(
     case 'checkpoint':
       return placeOfCheckpoint(path);
     case 'model':
-      return { ...(await placeOfWeights(join(path, WEIGHTS_NAME))), modelFolder: path };
+      return { ...(await placeOfModelFolder(path)), results: path === named ? path : undefined };
     case 'file':
       return placeOfWeights(path);
   }
@@ -131,19 +135,20 @@ async function placeInRun(path: string, choose: 'best' | 'newest'): Promise<Mode
     if (found.newest === undefined) continue;
     const weightsPath = join(found.newest.path, WEIGHTS_NAME);
     const { step } = found.newest;
-    return {
-      weightsPath,
-      config: training.model,
-      run: { path, training },
-      modelFolder: undefined,
-      step,
-      skipped,
-    };
+    return { weightsPath, config: training.model, training, run: path, results: path, step, skipped };
   }
   if (skipped.length === 0) throw new WeightsError(`${path}: no checkpoint has been written here yet`);
   throw new WeightsError(
     `${path}: none of its ${skipped.length} checkpoints is whole (${skipped.join('; ')})`,
   );
+}
+
+async function placeOfModelFolder(path: string): Promise<ModelPlace> {
+  const place = await placeOfWeights(join(path, WEIGHTS_NAME));
+  const trainingPath = join(path, TRAINING_NAME);
+  const text = await textOrNothing(trainingPath);
+  const training = text === undefined ? undefined : parseConfigText(trainingSchema, text, trainingPath);
+  return { ...place, training };
 }
 
 async function placeOfCheckpoint(path: string): Promise<ModelPlace> {
@@ -162,7 +167,8 @@ async function placeOfWeights(weightsPath: string): Promise<ModelPlace> {
     throw new WeightsError(
       `${weightsPath}: expected its configuration inside the file, in ${CONFIG_NAME} beside it, or in the run around it`,
     );
-  return { weightsPath, config, run, modelFolder: undefined, step: undefined, skipped: [] };
+  const { path, training } = run ?? {};
+  return { weightsPath, config, training, run: path, results: path, step: undefined, skipped: [] };
 }
 
 async function configInside(weightsPath: string): Promise<ModelConfig | undefined> {
@@ -185,7 +191,9 @@ async function configBeside(weightsPath: string): Promise<ModelConfig | undefine
 }
 
 /** The run of `<run>/checkpoints/step-…/model.safetensors` or `<run>/best/step-…/model.safetensors`. */
-async function runAround(weightsPath: string): Promise<ModelPlace['run']> {
+async function runAround(
+  weightsPath: string,
+): Promise<{ path: string; training: TrainingConfig } | undefined> {
   const folder = dirname(dirname(resolve(weightsPath)));
   if (![CHECKPOINTS_NAME, BEST_NAME].includes(basename(folder))) return undefined;
   const path = dirname(folder);

@@ -3,12 +3,12 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { exportedModelSchema, parseConfigText } from '@transformer-ls/formats';
+import { exportedModelSchema, parseConfigText, parseSafetensors } from '@transformer-ls/formats';
 import { noGrad } from '@transformer-ls/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { syntheticBytes } from '../../src/data/synthetic.js';
-import { writeModelFolder } from '../../src/import/write-model.js';
 import { saveLanguageModel } from '../../src/models/language-model/weights.js';
+import { writeModelFolder } from '../../src/weights/model-folder.js';
 import { smallLanguageModel } from '../export/small-exports.js';
 import { tinyVilLs, tinyVilLsEntries } from '../import/saved-models.js';
 import { type Ended, ended, type Program, program } from './program.js';
@@ -126,6 +126,73 @@ describe('export', () => {
     expect(manifestOf('larger')).toMatchObject({ model: { imageHeight: 48, imageWidth: 48 } });
   });
 
+  it('writes a run as one folder that commands take in its place, in half the bytes', async () => {
+    const { code, out, error } = await run(
+      ...['runs/first', '--format', 'safetensors', '--weights', 'float16', '--out', 'passed-on'],
+    );
+    expect(code, error).toBe(0);
+    expect(out).toMatch(
+      /^passed-on: language-model, [\d,]+ weights, off by at most 0\.0\d+ % of the largest\n/,
+    );
+    expect(readdirSync(at('passed-on')).sort()).toEqual([
+      'config.json',
+      'model.safetensors',
+      'provenance.json',
+      'training.json',
+    ]);
+    const size = (...names: string[]) => readFileSync(at(...names, 'model.safetensors')).length;
+    const [best] = readdirSync(at('runs/first/best'));
+    expect(size('passed-on') / size('runs/first/best', best!)).toBeLessThan(0.6);
+    const text = readFileSync(at('runs/first/config.json'), 'utf8');
+    expect(readFileSync(at('passed-on/training.json'), 'utf8')).toBe(text);
+    const generated = await tls.run([
+      'generate',
+      'passed-on',
+      '--prompt',
+      'a',
+      '--tokens',
+      '5',
+      '--seed',
+      '1',
+    ]);
+    expect(generated.code, generated.error).toBe(0);
+    const inspected = await tls.run(['inspect', 'passed-on', '--json']);
+    expect(JSON.parse(inspected.out)).toMatchObject({
+      kind: 'model',
+      facts: { recipe: 'text/small', data: 'text' },
+    });
+  });
+
+  it('writes weights as they are, and replaces only what it wrote', async () => {
+    const again = ['--format', 'safetensors', '--out', 'whole', '--json'];
+    expect((await run('runs/first', ...again)).code).toBe(0);
+    const { code, out } = await run('small', ...again);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ folder: 'whole', largestChange: 0 });
+    expect(readdirSync(at('whole')).sort()).toEqual(['config.json', 'model.safetensors', 'provenance.json']);
+    const stored = (folder: string) => parseSafetensors(readFileSync(at(folder, 'model.safetensors')));
+    expect(stored('whole').tensors).toEqual(stored('small').tensors);
+    const refused = await run('small', '--format', 'safetensors', '--out', 'runs/first');
+    expect(refused.code).toBe(1);
+    expect(refused.error).toContain(
+      'runs/first: expected a model folder, which would be replaced, received one with ',
+    );
+  });
+
+  it('refuses weights that float16 cannot hold', async () => {
+    const model = smallLanguageModel();
+    noGrad(() => model.stateDict().get('norm.weight')!.fill_(1e5));
+    await saveLanguageModel(at('large'), model);
+    model.dispose();
+    const args = ['--format', 'safetensors', '--weights', 'float16', '--out', 'half'];
+    const { code, error } = await run('large', ...args);
+    expect(code).toBe(1);
+    expect(error).toBe(
+      'transformer-ls export: norm.weight: 100000 is too large for float16, at most 65504; choose float32\n',
+    );
+    expect(readdirSync(tls.folder)).not.toContain('half');
+  });
+
   it('leaves no manifest where it is interrupted, and can be done again', async () => {
     expect((await run('small', '--out', 'interrupted')).code).toBe(0);
     const child = tls.start(['export', 'small', '--out', 'interrupted']);
@@ -157,6 +224,13 @@ describe('export', () => {
     [['none', '--out', 'x'], 1, 'none: no such file or folder'],
     [['smal', '--out', 'x'], 1, 'did you mean small?'],
     [['small', '--out', 'x', '--weights', 'int4'], 2, 'Allowed choices are float32, float16, int8.'],
+    [['small', '--out', 'x', '--format', 'zip'], 2, 'Allowed choices are onnx, safetensors.'],
+    [
+      ['small', '--out', 'x', '--format', 'safetensors', '--weights', 'int8'],
+      2,
+      '--weights int8 is for --format onnx',
+    ],
+    [['small', '--out', 'x', '--format', 'safetensors', '--name', 'n'], 2, '--name is for --format onnx'],
     [['small', '--out', 'x', '--threads', '0'], 2, "Expected a whole number at least 1, received '0'."],
     [
       ['small', '--out', 'x', '--image-size', '32'],

@@ -99,7 +99,7 @@ describe('import', () => {
     [
       ['net.pth', '--out', 'pictures', '--force'],
       1,
-      'pictures: expected a model that --force may replace, received a folder with n0',
+      'pictures: expected a model folder, which would be replaced, received one with n0',
     ],
     [['net.pth', '--out', 'a', '--dtype', 'half'], 2, 'Allowed choices are stored, float32'],
   ])('%j is answered in one line and leaves nothing', async (args, code, message) => {

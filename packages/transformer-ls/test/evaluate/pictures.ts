@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { TensorEntry } from '@transformer-ls/formats';
 import sharp from 'sharp';
-import { writeModelFolder } from '../../src/import/write-model.js';
 import { type ClassName, classNamesText } from '../../src/weights/class-names.js';
+import { writeModelFolder } from '../../src/weights/model-folder.js';
 import { tinyVilLs, tinyVilLsEntries } from '../import/saved-models.js';
 
 let bytes: Promise<Buffer> | undefined;

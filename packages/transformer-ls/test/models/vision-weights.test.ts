@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { cvtLsSchema, encodeSafetensors, parseConfig, parseSafetensors } from '@transformer-ls/formats';
 import { manualSeed, noGrad, randn, scope, zeros } from '@transformer-ls/torch';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { writeModelFolder } from '../../src/import/write-model.js';
 import { createImageClassifier } from '../../src/models/vision/image-classifier.js';
 import { loadImageClassifier } from '../../src/models/vision/weights.js';
 import { classNamesText, parseClassNames } from '../../src/weights/class-names.js';
+import { writeModelFolder } from '../../src/weights/model-folder.js';
 import { scratchFolder } from '../data/scratch-folder.js';
 import { entriesOf, tinyVilLs, tinyVilLsEntries } from '../import/saved-models.js';
 

@@ -46,7 +46,7 @@ export const DICTIONARY_NAME = 'dict.txt';
 /** Where the weights of a language model lie and what is known of them. */
 export interface LanguageModelPlace extends ModelPlace {
   readonly config: LanguageModelConfig;
-  readonly run: { readonly path: string; readonly training: LanguageModelTrainingConfig } | undefined;
+  readonly training: LanguageModelTrainingConfig | undefined;
 }
 
 export interface LoadedLanguageModel extends LanguageModelPlace {
@@ -91,11 +91,10 @@ export async function findLanguageModel(
   path: string,
   options: FindModelOptions = {},
 ): Promise<LanguageModelPlace> {
-  const { config, run, ...place } = await findModel(path, options);
+  const { config, training, ...place } = await findModel(path, options);
   if (config.kind !== 'language-model')
     throw new WeightsError(`${path}: is a ${config.kind}, expected a language-model`);
-  if (run === undefined || run.training.kind !== 'training') return { ...place, config, run: undefined };
-  return { ...place, config, run: { path: run.path, training: run.training } };
+  return { ...place, config, training: training?.kind === 'training' ? training : undefined };
 }
 
 function overridden(place: LanguageModelPlace, { override = {} }: LoadModelOptions): LanguageModelConfig {
@@ -104,7 +103,7 @@ function overridden(place: LanguageModelPlace, { override = {} }: LoadModelOptio
 
 /** A dictionary beside the weights or in their run; else tokens are bytes. */
 async function vocabularyOf({ weightsPath, run, config }: LanguageModelPlace): Promise<Vocabulary> {
-  for (const folder of [dirname(weightsPath), ...(run === undefined ? [] : [run.path])]) {
+  for (const folder of [dirname(weightsPath), ...(run === undefined ? [] : [run])]) {
     const path = join(folder, DICTIONARY_NAME);
     const text = await textOrNothing(path);
     if (text !== undefined) return checkedVocabulary(parseDictionary(text, path), config, path);

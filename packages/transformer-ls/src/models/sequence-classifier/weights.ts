@@ -35,7 +35,7 @@ export async function loadClassifier(
   options: FindModelOptions = {},
 ): Promise<LoadedClassifier> {
   const place = await findModel(path, options);
-  const { config, weightsPath, run } = place;
+  const { config, weightsPath } = place;
   if (config.kind !== 'sequence-classifier')
     throw new WeightsError(`${path}: is a ${config.kind}, expected a sequence-classifier`);
   const names = await classNamesOf(place, config.classes);
@@ -50,7 +50,7 @@ export async function loadClassifier(
     const model = scope(() => new SequenceClassifier(config));
     await fillWeights(model, file, weightsPath);
     model.eval();
-    const training = run?.training.kind === 'classifier-training' ? run.training : undefined;
+    const training = place.training?.kind === 'classifier-training' ? place.training : undefined;
     const classes = (names ?? numberedClasses(config.classes)).map(({ name }) => name);
     return { ...place, config, training, model, classes };
   } finally {

@@ -50,7 +50,7 @@ export async function loadImageClassifier(
   { imageSize, ...options }: LoadImageClassifierOptions = {},
 ): Promise<LoadedImageClassifier> {
   const place = await findModel(path, options);
-  const { config: stored, weightsPath, run } = place;
+  const { config: stored, weightsPath } = place;
   if (!isImageClassifier(stored))
     throw new WeightsError(`${path}: is a ${stored.kind}, expected a vision model`);
   const config = imageSize === undefined ? stored : atSize(stored, imageSize);
@@ -71,7 +71,7 @@ export async function loadImageClassifier(
         resized = resizeVilLsTables(tensors, stored, config);
     });
     model.eval();
-    const training = run?.training.kind === 'image-training' ? run.training : undefined;
+    const training = place.training?.kind === 'image-training' ? place.training : undefined;
     const classes = names ?? numberedClasses(config.classes);
     return { ...place, config, training, model, classes, hasClassNames: names !== undefined, resized };
   } finally {

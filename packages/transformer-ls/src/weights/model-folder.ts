@@ -8,11 +8,11 @@ import { runFolderError } from '../run/errors.js';
 import { errorCode, nodeFileSystem } from '../run/file-system.js';
 import { writeJson } from '../run/json.js';
 import { CONFIG_NAME } from '../run/run-folder.js';
-import { CLASSES_NAME } from '../weights/class-names.js';
-import { CONFIG_KEY, type ModelConfig, WEIGHTS_NAME } from '../weights/model-place.js';
-import { WeightsError } from '../weights/weights-error.js';
+import { CLASSES_NAME } from './class-names.js';
+import { CONFIG_KEY, type ModelConfig, TRAINING_NAME, WEIGHTS_NAME } from './model-place.js';
+import { WeightsError } from './weights-error.js';
 
-/** Where imported weights come from. */
+/** Where imported or exported weights come from. */
 export const PROVENANCE_NAME = 'provenance.json';
 
 export interface ModelContent {
@@ -23,7 +23,14 @@ export interface ModelContent {
 }
 
 /** What may lie in a folder that is replaced: a folder with anything else is somebody's own. */
-const REPLACEABLE = [WEIGHTS_NAME, CONFIG_NAME, CLASSES_NAME, DICTIONARY_NAME, PROVENANCE_NAME];
+const REPLACEABLE = [
+  WEIGHTS_NAME,
+  CONFIG_NAME,
+  CLASSES_NAME,
+  DICTIONARY_NAME,
+  PROVENANCE_NAME,
+  TRAINING_NAME,
+];
 
 /** @throws WeightsError in one line where a folder is there that must not be replaced, or a file */
 export async function checkModelFolder(folder: string, force: boolean): Promise<void> {
@@ -33,7 +40,7 @@ export async function checkModelFolder(folder: string, force: boolean): Promise<
   const others = names.filter((name) => !REPLACEABLE.includes(name) && !/^evaluation[\w.-]*$/.test(name));
   if (others.length > 0)
     throw new WeightsError(
-      `${folder}: expected a model that --force may replace, received a folder with ${others.slice(0, 5).join(', ')}`,
+      `${folder}: expected a model folder, which would be replaced, received one with ${others.slice(0, 5).join(', ')}`,
     );
 }
 
