@@ -5,7 +5,7 @@
  *   npm run web -- --runs <folder>       with other runs; --port <n>, --host <address> as `transformer-ls dashboard` takes them
  *   npm run web -- --static <folder>     writes it as files for any web server, without runs
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,7 +39,12 @@ function serve() {
     ...(port === undefined ? [] : ['--port', port]),
     ...(host === undefined ? [] : ['--host', host]),
   ];
-  run(process.execPath, [cli, 'dashboard', runs, ...more], process.cwd());
+  const server = spawn(process.execPath, [cli, 'dashboard', runs, ...more], { stdio: 'inherit' });
+  // In a terminal Ctrl-C reaches both; a signal to this process alone ends the server too.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => server.kill('SIGTERM'));
+  server.on('exit', (code) => {
+    process.exitCode = code ?? 1;
+  });
 }
 
 /** @param {string} folder */
@@ -53,13 +58,15 @@ function writeStatic(folder) {
   for (const id of readdirSync(models)) {
     const exported = join(models, id, 'onnx');
     if (!existsSync(join(exported, 'manifest.json'))) continue;
-    const { name, kind, files } = JSON.parse(readFileSync(join(exported, 'manifest.json'), 'utf8'));
+    const { name, kind, files, provenance } = JSON.parse(
+      readFileSync(join(exported, 'manifest.json'), 'utf8'),
+    );
     const bytes = files.reduce(
       (/** @type {number} */ total, /** @type {{ bytes: number }} */ file) => total + file.bytes,
       0,
     );
     cpSync(exported, join(folder, 'models', id), { recursive: true });
-    listed.push({ id, name, kind, bytes });
+    listed.push({ id, name, kind, bytes, data: provenance.data });
   }
   writeFileSync(join(folder, 'models', 'index.json'), `${JSON.stringify({ models: listed }, null, 2)}\n`);
   console.log(`${folder}: the page and ${listed.length} models. Put it on any web server; with the headers

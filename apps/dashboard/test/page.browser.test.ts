@@ -10,6 +10,7 @@ import { exportFamilies } from './families.js';
 import { browserPath, ISOLATION, type Site, serveFolders, startBrowser } from './site.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
+const SHIPPED = ['film-reviews', 'listops', 'small-pictures'];
 const PHONE = { width: 390, height: 844 };
 const DESK = { width: 1100, height: 900 };
 
@@ -29,11 +30,13 @@ describe.skipIf(browserPath === null)(
       const models = join(folder, 'models');
       await mkdir(models);
       await exportFamilies(models);
-      for (const name of ['film-reviews', 'small-pictures'])
+      for (const name of SHIPPED)
         await cp(join(root, 'models', name, 'onnx'), join(models, name), { recursive: true });
-      const listed = ['film-reviews', 'small-pictures', 'lm-consistent'].map(async (id) => {
-        const { name, kind, files } = JSON.parse(await readFile(join(models, id, 'manifest.json'), 'utf8'));
-        return { id, name, kind, bytes: files[0].bytes };
+      const listed = [...SHIPPED, 'lm-consistent'].map(async (id) => {
+        const { name, kind, files, provenance } = JSON.parse(
+          await readFile(join(models, id, 'manifest.json'), 'utf8'),
+        );
+        return { id, name, kind, bytes: files[0].bytes, data: provenance.data };
       });
       await writeFile(join(models, 'index.json'), JSON.stringify({ models: await Promise.all(listed) }));
       const headers = { ...ISOLATION, 'content-security-policy': POLICY };
@@ -142,6 +145,35 @@ describe.skipIf(browserPath === null)(
         await page.getByRole('button', { name: 'Read', exact: true }).click();
         await page.locator('.label').waitFor();
         await page.getByText(/^4,096 of 7,200 bytes read in .* no more than its first 4,096$/).waitFor();
+      });
+    });
+
+    it('reads a tree of ListOps, whose example comes with the model', async () => {
+      await onPage('read', async (page) => {
+        await page.getByLabel('Model').selectOption('listops');
+        const text = await page.getByRole('textbox', { name: 'Document' }).inputValue();
+        expect(text).toMatch(/^\[MAX /);
+        await page.getByRole('button', { name: 'Read', exact: true }).click();
+        await page.locator('.label').waitFor();
+        expect(await page.locator('.label').textContent()).toMatch(/^\d$/);
+        await page.getByText(/^\d+ of \d+ tokens read in \d+ ms; the value of the tree is \d$/).waitFor();
+        expect((await page.locator('.heat-text').textContent())!.trim()).toBe(text);
+        expect(await page.locator('.heat-text span[title="not read by this model"]').count()).toBe(
+          text.split(']').length - 1,
+        );
+        expect(await page.getByText('What decided').count()).toBe(0);
+        // What a person has written stays when another model is chosen.
+        await page.getByRole('textbox', { name: 'Document' }).fill('A fine film.');
+        await page.getByLabel('Model').selectOption('film-reviews');
+        expect(await page.getByRole('textbox', { name: 'Document' }).inputValue()).toBe('A fine film.');
+      });
+    });
+
+    it('sees the boat that it offers', async () => {
+      await onPage('see', async (page) => {
+        await page.getByRole('button', { name: 'a drawn boat' }).click();
+        await page.locator('.label').waitFor();
+        expect(await page.locator('.label').textContent()).toBe('ship');
       });
     });
 

@@ -123,6 +123,8 @@ export interface ModelSummary {
   readonly name: string;
   readonly kind: 'language-model' | 'text-classifier' | 'image-classifier';
   readonly bytes: number;
+  /** Name of what it was trained on; null where it is not known. */
+  readonly data: string | null;
 }
 
 export interface ModelList {

@@ -64,6 +64,7 @@ export {
   type ListOpsExample,
   listOpsOperators,
   listOpsVocabulary,
+  listOpsWords,
   parseListOps,
   withoutBrackets,
 } from './listops.js';

@@ -44,8 +44,7 @@ export function withoutBrackets(tokens: Uint8Array): Uint8Array {
  * @throws ListOpsError where a word is unknown or brackets do not match
  */
 export function parseListOps(source: string): ListOpsExample {
-  const words = source.split(/\s+/).filter((word) => word !== '(' && word !== ')' && word !== '');
-  const tokens = Uint8Array.from(words, (word) => {
+  const tokens = Uint8Array.from(listOpsWords(source), (word) => {
     const token = tokenOf.get(word);
     if (token === undefined)
       throw new ListOpsError(
@@ -54,6 +53,11 @@ export function parseListOps(source: string): ListOpsExample {
     return token;
   });
   return { tokens, label: evaluateListOps(tokens) };
+}
+
+/** A word for each token of a tree: what white space separates, without parentheses. */
+export function listOpsWords(source: string): string[] {
+  return source.split(/\s+/).filter((word) => word !== '(' && word !== ')' && word !== '');
 }
 
 const tokenOf = new Map<string, number>(listOpsVocabulary.map((word, token) => [word, token]));

@@ -1,8 +1,11 @@
 /** A classifier that reads a document: what it is, and which passages say so. */
+import { type ExportedTextClassifier, parseListOps } from '@transformer-ls/formats';
 import type { TextClassification, WorkerModel } from '@transformer-ls/runtime';
 import { useState } from 'preact/hooks';
 import { ModelPicker } from '../models/model-picker.js';
+import { useExample } from '../models/use-example.js';
 import { type UsedModel, useModel } from '../models/use-model.js';
+import { heatOfBytes, heatOfTree } from '../parts/document-heat.js';
 import { DropZone } from '../parts/drop-zone.js';
 import { type HeatPart, HeatText } from '../parts/heat-text.js';
 import { passageInfluence, passagesOf } from '../parts/passages.js';
@@ -11,7 +14,6 @@ import { formatInteger, formatShare, messageOf } from '../parts/text.js';
 
 const KIND = 'text-classifier';
 const MOST_BYTES = 10 * 2 ** 20;
-const EXAMPLE = `I went in expecting very little. The first twenty minutes are slow, and the music is far too loud. But then the story turns, and from there on I could not look away: the actors are wonderful together, the camera is patient, and the ending is one of the most moving I have seen in years. Do not leave before it. A small, warm, clever film that I will watch again.`;
 
 interface Result {
   readonly text: string;
@@ -23,13 +25,13 @@ interface Result {
 
 export function ReadPage() {
   const used = useModel(KIND);
-  const [text, setText] = useState(EXAMPLE);
+  const [text, setText] = useExample(used.chosen);
   const reader = useReader(used);
   const take = async (file: File) => {
     if (file.size > MOST_BYTES) reader.refuse(`${file.name}: expected at most 10 MiB, received more`);
     else setText(await file.text());
   };
-  const isPair = used.state.at === 'ready' && isPairModel(used.state.model);
+  const isPair = manifestOf(used)?.model.inputs === 'two';
   return (
     <>
       <h1>Read</h1>
@@ -72,19 +74,18 @@ export function ReadPage() {
 
 type Reader = ReturnType<typeof useReader>;
 
-function Reading({
-  result,
-  reader,
-  used,
-}: {
+interface ReadingProps {
   readonly result: Result;
   readonly reader: Reader;
   readonly used: UsedModel;
-}) {
-  const { classification, milliseconds, influence } = result;
+}
+
+function Reading({ result, reader, used }: ReadingProps) {
+  const { text, classification, milliseconds } = result;
   const [read, all] = [classification.read[0]!, classification.tokens[0]!];
-  const source = used.state.at === 'ready' ? heatSource(used.state.model) : 'none';
-  const attention = source === 'none' ? undefined : attentionParts(result);
+  const { tokens = 'bytes', heat: source = 'none' } = manifestOf(used) ?? {};
+  const attention = attentionParts(result, tokens);
+  const isTree = tokens !== 'bytes';
   return (
     <section class="card" aria-label="Result">
       <p class="label" role="status">
@@ -92,8 +93,10 @@ function Reading({
       </p>
       <ShareBars classes={classification.classes} />
       <p class="figures">
-        {formatInteger(read)} of {formatInteger(all)} bytes read in {Math.round(milliseconds)} ms
+        {formatInteger(read)} of {formatInteger(all)} {isTree ? 'tokens' : 'bytes'} read in{' '}
+        {Math.round(milliseconds)} ms
         {read < all && `: the model reads no more than its first ${formatInteger(read)}`}
+        {isTree && `; the value of the tree is ${parseListOps(text).label}`}
       </p>
       {attention !== undefined && (
         <>
@@ -106,6 +109,15 @@ function Reading({
           <HeatText parts={attention} />
         </>
       )}
+      {!isTree && <Decided result={result} reader={reader} />}
+    </section>
+  );
+}
+
+/** A tree without one of its parts would be no tree: this is for texts. */
+function Decided({ result: { classification, influence }, reader }: Omit<ReadingProps, 'used'>) {
+  return (
+    <>
       <h2>What decided</h2>
       {influence === undefined ? (
         <p>
@@ -124,7 +136,7 @@ function Reading({
           <HeatText parts={influence} />
         </>
       )}
-    </section>
+    </>
   );
 }
 
@@ -173,12 +185,10 @@ function useReader(used: UsedModel) {
   return { result, busy, problem, read, explain, refuse: setProblem };
 }
 
-function isPairModel({ manifest }: WorkerModel): boolean {
-  return manifest.kind === 'text-classifier' && manifest.model.inputs === 'two';
-}
-
-function heatSource({ manifest }: WorkerModel): string {
-  return manifest.kind === 'text-classifier' ? manifest.heat : 'none';
+function manifestOf({ state }: UsedModel): ExportedTextClassifier | undefined {
+  return state.at === 'ready' && state.model.manifest.kind === 'text-classifier'
+    ? state.model.manifest
+    : undefined;
 }
 
 /** The beginning of a text that has so many bytes. */
@@ -186,23 +196,13 @@ function readPart(text: string, bytes: number): string {
   return new TextDecoder().decode(new TextEncoder().encode(text).subarray(0, bytes));
 }
 
-/** Words with the mean of their bytes, from the least (0) to the most (1). */
-function attentionParts({ text, classification }: Result): HeatPart[] | undefined {
-  const [heat] = classification.heat;
-  if (heat === undefined || heat.length === 0) return undefined;
-  const words = readPart(text, classification.read[0]!).match(/\s*\S+\s*$|\s*\S+/g) ?? [];
-  const encoder = new TextEncoder();
-  let at = 0;
-  const means = words.map((word) => {
-    const bytes = heat.subarray(at, at + encoder.encode(word).length);
-    at += encoder.encode(word).length;
-    return bytes.length === 0 ? 0 : bytes.reduce((a, b) => a + b, 0) / bytes.length;
-  });
-  const [least, most] = [Math.min(...means), Math.max(...means)];
-  const average = heat.reduce((a, b) => a + b, 0) / heat.length;
-  return words.map((word, i) => ({
-    text: word,
-    weight: most > least ? (means[i]! - least) / (most - least) : 0,
-    title: `${(means[i]! / average).toFixed(2)} times the average`,
-  }));
+function attentionParts(
+  { text, classification: { heat, read } }: Result,
+  tokens: ExportedTextClassifier['tokens'],
+): HeatPart[] | undefined {
+  const [first] = heat;
+  if (first === undefined || first.length === 0) return undefined;
+  return tokens === 'bytes'
+    ? heatOfBytes(readPart(text, read[0]!), first)
+    : heatOfTree(text, first, tokens === 'listops-brackets');
 }

@@ -1,6 +1,7 @@
 /** A classifier that looks at a picture: what it is, and where the model looked. */
 import type { ImageClassification, Picture } from '@transformer-ls/runtime';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import boat from '../../../../docs/images/boat.png?url';
 import { ModelPicker } from '../models/model-picker.js';
 import { type UsedModel, useModel } from '../models/use-model.js';
 import { DropZone } from '../parts/drop-zone.js';
@@ -45,6 +46,16 @@ export function SeePage() {
         <DropZone accept="image/*" label="Open a picture" onFile={(file) => void look(file)}>
           <span class="quiet">{busy ? 'Looking…' : 'drop a picture here, or'}</span>
         </DropZone>
+        <p>
+          or try{' '}
+          <button
+            type="button"
+            disabled={busy || used.chosen === undefined}
+            onClick={async () => look(await (await fetch(boat)).blob())}
+          >
+            a drawn boat
+          </button>
+        </p>
       </div>
       {problem !== undefined && (
         <p class="problem" role="alert">

@@ -3,13 +3,13 @@ import type { ExportedLanguageModel } from '@transformer-ls/formats';
 import type { StreamCounts, TokenAttention, WorkerModel, WorkerTextStream } from '@transformer-ls/runtime';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ModelPicker } from '../models/model-picker.js';
+import { useExample } from '../models/use-example.js';
 import { useModel } from '../models/use-model.js';
 import { AttentionStrip } from '../parts/attention-strip.js';
 import { NumberField } from '../parts/number-field.js';
 import { formatBytes, formatDuration, formatInteger, messageOf } from '../parts/text.js';
 
 const KIND = 'language-model';
-const EXAMPLE = 'The history of the city begins with';
 /** Characters of the text that are kept on the page. */
 const MOST_SHOWN = 200_000;
 
@@ -30,7 +30,7 @@ interface Shown {
 
 export function WritePage() {
   const used = useModel(KIND);
-  const [prompt, setPrompt] = useState(EXAMPLE);
+  const [prompt, setPrompt] = useExample(used.chosen);
   const [settings, setSettings] = useState<Settings>({ tokens: 1000, temperature: 0.8, topP: 0.95, seed: 1 });
   const [layer, setLayer] = useState<number | null>(null);
   const writer = useWriter();

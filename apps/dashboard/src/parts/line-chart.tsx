@@ -20,7 +20,7 @@ export interface LineChartProps {
   readonly logX?: boolean;
 }
 
-const HEIGHT = 280;
+const HEIGHT = 340;
 
 export function LineChart({ title, x, y, lines, logX = false }: LineChartProps) {
   const holder = useRef<HTMLDivElement>(null);
@@ -82,7 +82,7 @@ function optionsOf({ x, y, lines, logX }: LineChartProps, holder: HTMLElement): 
   return {
     width: holder.clientWidth,
     height: HEIGHT,
-    scales: { x: { time: false, distr: logX ? 3 : 1 } },
+    scales: { x: { time: false, distr: logX ? 3 : 1 }, y: { range: usualRange } },
     legend: { live: true },
     cursor: { points: { size: 6 } },
     axes: [axis(x), axis(y, 64)],
@@ -100,6 +100,24 @@ function optionsOf({ x, y, lines, logX }: LineChartProps, holder: HTMLElement): 
       })),
     ],
   };
+}
+
+/**
+ * What almost all numbers lie in: a few large ones, as where training begins, would press everything else into a line. Zooming shows what
+ * lies above, in the range that a part of the axis has.
+ */
+function usualRange(chart: uPlot, least: number | null, most: number | null): uPlot.Range.MinMax {
+  if (least === null || most === null) return [0, 1];
+  const [from, to] = [chart.scales.x?.min ?? -Infinity, chart.scales.x?.max ?? Infinity];
+  const [places, ...lines] = chart.data;
+  const shown = lines
+    .flatMap(
+      (line) => [...line].filter((y, i) => y != null && places[i]! >= from && places[i]! <= to) as number[],
+    )
+    .sort((a, b) => a - b);
+  const usual = shown[Math.floor(0.97 * (shown.length - 1))] ?? most;
+  const height = usual - least || Math.abs(usual) || 1;
+  return [least - 0.06 * height, Math.min(usual + 0.25 * height, most + 0.06 * height)];
 }
 
 function colour(element: HTMLElement, name: string): string {

@@ -136,6 +136,6 @@ function isOtherManifest(text: string): boolean {
   return /^\s*\{\s*"format"\s*:\s*"transformer-ls checkpoint"/.test(text);
 }
 
-function summaryOf(id: string, { name, kind, files }: ExportedModel): ModelSummary {
-  return { id, name, kind, bytes: files.reduce((total, file) => total + file.bytes, 0) };
+function summaryOf(id: string, { name, kind, files, provenance: { data } }: ExportedModel): ModelSummary {
+  return { id, name, kind, bytes: files.reduce((total, file) => total + file.bytes, 0), data };
 }

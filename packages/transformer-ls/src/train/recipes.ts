@@ -175,6 +175,12 @@ const forCpu: Record<string, Settings> = {
     evaluateTokens: 16_384,
     checkpointEverySteps: 100,
   },
+  'embedded/small-1h': {
+    ...cpu('small', 'embedded'),
+    maxSeconds: 3540,
+    evaluateEverySteps: 500,
+    checkpointEverySteps: 500,
+  },
   'embedded/debug': {
     ...cpu('debug', 'embedded'),
     segmentLength: 128,

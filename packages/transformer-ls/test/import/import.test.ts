@@ -442,7 +442,7 @@ describe('the folder that is written', () => {
   it('is never one with other files, and stays where an import fails', async () => {
     mkdirSync(out);
     writeFileSync(join(out, 'thesis.txt'), 'years of work');
-    expect(await messageOf(file(), { force: true })).toContain('received a folder with thesis.txt');
+    expect(await messageOf(file(), { force: true })).toContain('received one with thesis.txt');
     const other = join(folder, 'other');
     await importModel(request(file(), { out: other }));
     const before = readFileSync(join(other, 'config.json'), 'utf8');

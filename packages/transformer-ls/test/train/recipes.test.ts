@@ -45,6 +45,7 @@ describe('recipes', () => {
       'wikipedia-100m/small-1h',
       'wikipedia-100m/small-15m',
       'embedded/quickstart',
+      'embedded/small-1h',
       'embedded/debug',
       'text/small',
       'lra/listops',

@@ -30,6 +30,8 @@ export function linesOf(
     const value = record[quantity];
     return value === null ? [] : [[record[axis], value]];
   });
+  // A classifier has no bits per character.
+  if (points.length === 0) return [];
   const lines: Line[] = [{ name, colour, points: smooth ? smoothed(points) : points }];
   if (!smooth) return lines;
   const places = new Map(train.map((record) => [record.step, record[axis]]));
@@ -68,6 +70,12 @@ function smoothed(points: readonly [number, number][]): [number, number][] {
 /** Colours that differ for most eyes, on light and on dark. */
 const COLOURS = ['#3b7ddd', '#d9822b', '#2f9e6e', '#c0508f', '#8a6fd1', '#b5a32a', '#4fb0c6', '#c94f4f'];
 
-export function colourOf(index: number): string {
-  return COLOURS[index % COLOURS.length]!;
+/** Places in the order in which runs were first seen. */
+const places = new Map<string, number>();
+
+/** Of a run, the same as long as the page is open. */
+export function colourOf(id: string): string {
+  const place = places.get(id) ?? places.size;
+  places.set(id, place);
+  return COLOURS[place % COLOURS.length]!;
 }

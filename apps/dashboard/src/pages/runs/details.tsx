@@ -40,13 +40,13 @@ function useDetails(runs: readonly RunSummary[]) {
 }
 
 function ContextCurves({ details }: { readonly details: readonly RunDetails[] }) {
-  const lines = details.flatMap(({ id, context }, i) =>
+  const lines = details.flatMap(({ id, context }) =>
     context === null
       ? []
       : [
           {
             name: id,
-            colour: colourOf(i),
+            colour: colourOf(id),
             points: context.map(({ length, bpc }) => [length, bpc] as const),
             dashed: true,
           },

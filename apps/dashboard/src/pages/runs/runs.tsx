@@ -2,7 +2,7 @@
 import type { RunSummary } from '@transformer-ls/formats';
 import { useMemo, useState } from 'preact/hooks';
 import { LineChart } from '../../parts/line-chart.js';
-import { formatCount, formatInteger } from '../../parts/text.js';
+import { formatInteger } from '../../parts/text.js';
 import { AXES, type Axis, colourOf, linesOf, QUANTITIES, type Quantity } from './curves.js';
 import { RunDetailsSection } from './details.js';
 import { LraSection } from './lra.js';
@@ -41,7 +41,7 @@ export function RunsPage() {
           {id}: {reason}
         </p>
       ))}
-      {shown.length > 0 && <Curves runs={shown} all={list?.runs ?? []} records={records} />}
+      {shown.length > 0 && <Curves runs={shown} records={records} />}
       {shown.length > 0 && <RunDetailsSection runs={shown} />}
       <LraSection />
     </>
@@ -73,7 +73,7 @@ function RunTable({ runs, chosen, onToggle }: RunTableProps) {
           </tr>
         </thead>
         <tbody>
-          {runs.map((run, i) => (
+          {runs.map((run) => (
             <tr key={run.id}>
               <th scope="row">
                 <label class="check">
@@ -82,7 +82,7 @@ function RunTable({ runs, chosen, onToggle }: RunTableProps) {
                     checked={chosen.includes(run.id)}
                     onChange={({ currentTarget }) => onToggle(run.id, currentTarget.checked)}
                   />
-                  <span class="dot" style={{ background: colourOf(i) }} aria-hidden="true" /> {run.id}
+                  <span class="dot" style={{ background: colourOf(run.id) }} aria-hidden="true" /> {run.id}
                 </label>
               </th>
               <td>{run.recipe}</td>
@@ -107,12 +107,10 @@ function RunTable({ runs, chosen, onToggle }: RunTableProps) {
 
 interface CurvesProps {
   readonly runs: readonly RunSummary[];
-  /** In the order of the table, which decides the colours. */
-  readonly all: readonly RunSummary[];
   readonly records: Records;
 }
 
-function Curves({ runs, all, records }: CurvesProps) {
+function Curves({ runs, records }: CurvesProps) {
   const [quantity, setQuantity] = useState<Quantity>();
   const [axis, setAxis] = useState<Axis>('step');
   const usual: Quantity = runs.some(({ best }) => best?.name === 'bpc') ? 'bpc' : 'accuracy';
@@ -120,12 +118,11 @@ function Curves({ runs, all, records }: CurvesProps) {
   const lines = useMemo(
     () =>
       runs.flatMap(({ id }) => {
-        const colour = colourOf(all.findIndex((run) => run.id === id));
-        return linesOf(id, colour, records.get(id) ?? [], shown, axis);
+        return linesOf(id, colourOf(id), records.get(id) ?? [], shown, axis);
       }),
-    [runs, all, records, shown, axis],
+    [runs, records, shown, axis],
   );
-  const tokens = Math.max(0, ...runs.map(({ step }) => step));
+  const steps = Math.max(0, ...runs.map(({ step }) => step));
   return (
     <section class="card" aria-label="Curves">
       <div class="row">
@@ -153,7 +150,7 @@ function Curves({ runs, all, records }: CurvesProps) {
           </select>
         </label>
         <span class="spring" />
-        <span class="quiet">{formatCount(tokens)} steps; dashes are the validation part</span>
+        <span class="quiet">{formatInteger(steps)} steps; dashes are the validation part</span>
       </div>
       <LineChart
         title={`${QUANTITIES[shown]} over ${AXES[axis]}`}

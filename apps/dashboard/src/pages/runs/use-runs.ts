@@ -17,9 +17,10 @@ export function useRuns(chosen: readonly string[]): LiveRuns {
   const [list, setList] = useState<RunList>();
   const [records, setRecords] = useState<Records>(new Map());
   const [problem, setProblem] = useState<string>();
+  const take = (next: RunList) => setList((before) => inPlace(next, before));
   const fail = (error: unknown) => setProblem(messageOf(error));
   useEffect(() => {
-    listRuns().then(setList, fail);
+    listRuns().then(take, fail);
   }, []);
   const key = chosen.join('\n');
   useEffect(() => {
@@ -35,11 +36,19 @@ export function useRuns(chosen: readonly string[]): LiveRuns {
         const { id, records: more, anew } = JSON.parse(data) as NewMetrics;
         change(id, (before) => (anew ? more : inOrder([...before, ...more])));
       });
-      events.addEventListener('runs', ({ data }) => setList(JSON.parse(data) as RunList));
+      events.addEventListener('runs', ({ data }) => take(JSON.parse(data) as RunList));
     }, fail);
     return () => stop.abort();
   }, [key]);
   return { list, records, problem };
+}
+
+/** Whoever wrote last comes first at the beginning; from then on runs stay where they are, and new ones come on top. */
+function inPlace(next: RunList, before: RunList | undefined): RunList {
+  if (before === undefined) return next;
+  const places = new Map(before.runs.map(({ id }, i) => [id, i]));
+  const placeOf = ({ id }: { readonly id: string }) => places.get(id) ?? -1;
+  return { ...next, runs: [...next.runs].sort((a, b) => placeOf(a) - placeOf(b)) };
 }
 
 /** A resumed run writes some steps anew: the later record counts. */
