@@ -92,8 +92,15 @@ export const CATALOGUE = {
     question: 'How long does the page take from a cold start to its first token? (needs Chromium)',
     minutes: 2,
     takes: [],
-    needs: ['model'],
     quick: ['--rounds', '1'],
+  },
+  'weight-types': {
+    question:
+      'What do exported weights in fewer bits cost, in bits per character and accuracy? (needs prepared data)',
+    minutes: 6,
+    takes: ['data-folder'],
+    needs: ['data-folder'],
+    quick: ['--models', 'listops', '--examples', '10'],
   },
   'peak-memory': {
     question: "How much memory does a training step take at most, beside PyTorch's?",

@@ -41,7 +41,7 @@ function stored(graph: OnnxGraph, type: WeightType, file: WeightFile): OnnxGraph
   const initializer = graph.initializer.flatMap((tensor) => {
     if ((tensor.rawData as Uint8Array).length < LEAST_BYTES) return [tensor];
     if (tensor.dataType !== ELEMENT_TYPES.float32 || type === 'float32') return [file.put(tensor)];
-    const { tensors, nodes } = type === 'int8' && tensor.dims.length >= 2 ? asInt8(tensor) : asHalf(tensor);
+    const { tensors, nodes } = type === 'int8' && isMatrix(tensor) ? asInt8(tensor) : asHalf(tensor);
     before.push(...nodes);
     return tensors.map((one) => ((one.rawData as Uint8Array).length < LEAST_BYTES ? one : file.put(one)));
   });
@@ -52,6 +52,11 @@ interface Compressed {
   readonly tensors: readonly OnnxTensor[];
   /** What makes the float32 tensor of them. */
   readonly nodes: readonly OnnxNode[];
+}
+
+/** Masks hold numbers that are not finite, which no factor turns into whole ones. */
+function isMatrix(tensor: OnnxTensor): boolean {
+  return tensor.dims.length >= 2 && numbersOf(tensor).every(Number.isFinite);
 }
 
 function asHalf(tensor: OnnxTensor): Compressed {

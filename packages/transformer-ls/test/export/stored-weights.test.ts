@@ -176,6 +176,18 @@ describe('weights in int8', () => {
     }
   });
 
+  it('are not those of masks, whose numbers are not all finite', async () => {
+    const numbers = randomNumbers(64 * 16, 11).map((value, i) =>
+      i % 3 === 0 ? -Infinity : Math.fround(value),
+    );
+    const { graphs, pieces } = storeWeights([graphOf(tensorOf('mask', [64, 16], numbers))], 'int8', FILE);
+    const found = (await computed(graphs[0]!, fileOf(pieces))).get('mask')!;
+    numbers.forEach((value, i) => {
+      if (value === -Infinity) expect(found[i]).toBe(value);
+      else expect(Math.abs(found[i]! - value)).toBeLessThan(1e-3);
+    });
+  });
+
   it('are those of matrices alone: a vector is stored in float16', async () => {
     const values = randomNumbers(900, 5);
     const { graphs, pieces } = storeWeights([graphOf(tensorOf('v', [900], values))], 'int8', FILE);
