@@ -21,8 +21,17 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-export function startBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: browserPath as string, args: FLAGS });
+/** WebGPU computed by the processor, where there is no graphics processor: slow, and the same commands. */
+const SOFTWARE_GPU = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+];
+
+/** @param gpu whether pages are given WebGPU */
+export function startBrowser({ gpu = false } = {}): Promise<Browser> {
+  const args = gpu ? [...FLAGS.filter((flag) => flag !== '--disable-gpu'), ...SOFTWARE_GPU] : FLAGS;
+  return chromium.launch({ executablePath: browserPath as string, args });
 }
 
 const TYPES: Record<string, string> = {

@@ -4,13 +4,16 @@ import { RuntimeError } from './errors.js';
 import { fetchFiles } from './fetch-files.js';
 
 const MOST_THREADS = 4;
+/** The engine's warnings, such as that sizes are computed by the processor, are no news for a page's console. */
+const ERRORS = 3;
 
 interface WebEngine extends Engine {
   readonly env: { readonly wasm: { numThreads?: number } };
 }
 
+/** What is used of WebGPU. `isFallbackAdapter`: the processor stands in for the graphics processor. */
 interface Gpu {
-  requestAdapter(): Promise<object | null>;
+  requestAdapter(): Promise<{ readonly info?: { readonly isFallbackAdapter?: boolean } } | null>;
 }
 
 export const platform: Platform = {
@@ -22,7 +25,7 @@ async function startEngine({ device = 'auto', threads }: EngineSettings): Promis
   if (device === 'cpu')
     throw new RuntimeError('bad-input', 'device: expected auto, webgpu or wasm in browsers, received cpu');
   const notes: string[] = [];
-  const hasGpu = device !== 'wasm' && (await gpuAnswers());
+  const hasGpu = device !== 'wasm' && (await gpuAnswers(device === 'webgpu'));
   if (device === 'webgpu' && !hasGpu)
     throw new RuntimeError('no-engine', "device: this browser has no WebGPU; load with device: 'wasm'");
   const engine = await webEngine(hasGpu);
@@ -37,15 +40,17 @@ async function startEngine({ device = 'auto', threads }: EngineSettings): Promis
   return {
     engine,
     device: hasGpu ? 'webgpu' : 'wasm',
-    session: { executionProviders: hasGpu ? ['webgpu', 'wasm'] : ['wasm'] },
+    session: { executionProviders: hasGpu ? ['webgpu', 'wasm'] : ['wasm'], logSeverityLevel: ERRORS },
     notes,
   };
 }
 
-async function gpuAnswers(): Promise<boolean> {
+/** @param insisted whether one that is computed by the processor will do: slower than WebAssembly, but asked for */
+async function gpuAnswers(insisted: boolean): Promise<boolean> {
   const { gpu } = navigator as { gpu?: Gpu };
   const adapter = await gpu?.requestAdapter().catch(() => null);
-  return adapter !== null && adapter !== undefined;
+  if (adapter === null || adapter === undefined) return false;
+  return insisted || adapter.info?.isFallbackAdapter !== true;
 }
 
 /** The build with WebGPU is twice as large, so it is loaded where it is of use. */
