@@ -31,8 +31,9 @@ async function startEngine({ device = 'auto', threads }: EngineSettings): Promis
   const engine = await webEngine(hasGpu);
   const wanted =
     threads ?? Math.min(MOST_THREADS, Math.max(1, Math.floor((navigator.hardwareConcurrency ?? 2) / 2)));
-  const mayThread = globalThis.crossOriginIsolated === true;
-  if (!mayThread && wanted > 1)
+  // Beside a graphics processor the processor has only sizes to compute.
+  const mayThread = globalThis.crossOriginIsolated === true && !hasGpu;
+  if (!mayThread && !hasGpu && wanted > 1)
     notes.push(
       'one thread: the page is not cross-origin isolated (it needs the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)',
     );
