@@ -14,6 +14,8 @@ import { parseArgs } from 'node:util';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const app = join(root, 'apps', 'dashboard');
 const models = join(root, 'models');
+/** Where quickstart and the README export to. */
+const EXPORTED = 'exported';
 
 const { values } = parseArgs({
   options: {
@@ -38,6 +40,7 @@ function serve() {
   const more = [
     ...(port === undefined ? [] : ['--port', port]),
     ...(host === undefined ? [] : ['--host', host]),
+    ...(existsSync(EXPORTED) ? ['--models', EXPORTED] : []),
   ];
   const server = spawn(process.execPath, [cli, 'dashboard', runs, ...more], { stdio: 'inherit' });
   // In a terminal Ctrl-C reaches both; a signal to this process alone ends the server too.

@@ -1,7 +1,7 @@
 /** A classifier that reads a document: what it is, and which passages say so. */
 import { type ExportedTextClassifier, parseListOps } from '@transformer-ls/formats';
 import type { TextClassification, WorkerModel } from '@transformer-ls/runtime';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { ModelPicker } from '../models/model-picker.js';
 import { useExample } from '../models/use-example.js';
 import { type UsedModel, useModel } from '../models/use-model.js';
@@ -16,6 +16,8 @@ const KIND = 'text-classifier';
 const MOST_BYTES = 10 * 2 ** 20;
 
 interface Result {
+  /** Of the model that read it: another may be chosen by now. */
+  readonly manifest: ExportedTextClassifier;
   readonly text: string;
   readonly classification: TextClassification;
   readonly milliseconds: number;
@@ -67,7 +69,7 @@ export function ReadPage() {
           {reader.problem}
         </p>
       )}
-      {reader.result !== undefined && <Reading result={reader.result} reader={reader} used={used} />}
+      {reader.result !== undefined && <Reading result={reader.result} reader={reader} />}
     </>
   );
 }
@@ -77,15 +79,14 @@ type Reader = ReturnType<typeof useReader>;
 interface ReadingProps {
   readonly result: Result;
   readonly reader: Reader;
-  readonly used: UsedModel;
 }
 
-function Reading({ result, reader, used }: ReadingProps) {
-  const { text, classification, milliseconds } = result;
+function Reading({ result, reader }: ReadingProps) {
+  const { manifest, text, classification, milliseconds } = result;
   const [read, all] = [classification.read[0]!, classification.tokens[0]!];
-  const { tokens = 'bytes', heat: source = 'none' } = manifestOf(used) ?? {};
-  const attention = attentionParts(result, tokens);
-  const isTree = tokens !== 'bytes';
+  const source = manifest.heat;
+  const attention = attentionParts(result);
+  const isTree = manifest.tokens !== 'bytes';
   return (
     <section class="card" aria-label="Result">
       <p class="label" role="status">
@@ -115,7 +116,7 @@ function Reading({ result, reader, used }: ReadingProps) {
 }
 
 /** A tree without one of its parts would be no tree: this is for texts. */
-function Decided({ result: { classification, influence }, reader }: Omit<ReadingProps, 'used'>) {
+function Decided({ result: { classification, influence }, reader }: ReadingProps) {
   return (
     <>
       <h2>What decided</h2>
@@ -144,6 +145,9 @@ function useReader(used: UsedModel) {
   const [result, setResult] = useState<Result>();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string>();
+  const chosen = used.chosen?.id;
+  // What another model has read says nothing of this one.
+  useEffect(() => setResult(undefined), [chosen]);
   const doing = async (work: (model: WorkerModel) => Promise<void>) => {
     setBusy(true);
     setProblem(undefined);
@@ -161,7 +165,9 @@ function useReader(used: UsedModel) {
       setResult(undefined);
       const begun = performance.now();
       const classification = await model.classifyText(text);
-      setResult({ text, classification, milliseconds: performance.now() - begun, influence: undefined });
+      const milliseconds = performance.now() - begun;
+      const manifest = model.manifest as ExportedTextClassifier;
+      setResult({ manifest, text, classification, milliseconds, influence: undefined });
     });
   const explain = () =>
     doing(async (model) => {
@@ -196,10 +202,11 @@ function readPart(text: string, bytes: number): string {
   return new TextDecoder().decode(new TextEncoder().encode(text).subarray(0, bytes));
 }
 
-function attentionParts(
-  { text, classification: { heat, read } }: Result,
-  tokens: ExportedTextClassifier['tokens'],
-): HeatPart[] | undefined {
+function attentionParts({
+  manifest: { tokens },
+  text,
+  classification: { heat, read },
+}: Result): HeatPart[] | undefined {
   const [first] = heat;
   if (first === undefined || first.length === 0) return undefined;
   return tokens === 'bytes'

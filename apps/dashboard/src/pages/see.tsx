@@ -23,6 +23,9 @@ export function SeePage() {
   const [seen, setSeen] = useState<Seen>();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string>();
+  const chosen = used.chosen?.id;
+  // What another model has seen says nothing of this one.
+  useEffect(() => setSeen(undefined), [chosen]);
   const look = async (file: Blob) => {
     setBusy(true);
     setProblem(undefined);
@@ -42,20 +45,18 @@ export function SeePage() {
     <>
       <h1>See</h1>
       <ModelPicker used={used} />
-      <div class="card">
+      <div class="card row">
         <DropZone accept="image/*" label="Open a picture" onFile={(file) => void look(file)}>
           <span class="quiet">{busy ? 'Looking…' : 'drop a picture here, or'}</span>
         </DropZone>
-        <p>
-          or try{' '}
-          <button
-            type="button"
-            disabled={busy || used.chosen === undefined}
-            onClick={async () => look(await (await fetch(boat)).blob())}
-          >
-            a drawn boat
-          </button>
-        </p>
+        <span class="quiet">or try</span>
+        <button
+          type="button"
+          disabled={busy || used.chosen === undefined}
+          onClick={async () => look(await (await fetch(boat)).blob())}
+        >
+          a drawn boat
+        </button>
       </div>
       {problem !== undefined && (
         <p class="problem" role="alert">
