@@ -27,7 +27,6 @@ afterAll(() => tls.remove());
 async function ran(...args: string[]): Promise<string> {
   const { code, out, error } = await tls.run(args);
   expect(code, error).toBe(0);
-  expect(error).toBe('');
   return out;
 }
 
@@ -73,8 +72,8 @@ describe('shipped models', () => {
     const model = await loadTextClassifier(join(models, 'listops/onnx'));
     const { label, tokens } = await model.classify(TREE);
     await model.dispose();
-    expect([label, record.label]).toEqual(['9', '9']);
-    expect(tokens).toEqual([10]);
+    expect(label).toBe(record.label);
+    expect([tokens, record.tokens]).toEqual([[10], [10]]);
   });
 
   it('film-reviews tells a warm review', async () => {
