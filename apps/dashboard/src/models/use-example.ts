@@ -3,7 +3,7 @@ import type { ModelSummary } from '@transformer-ls/formats';
 import { useState } from 'preact/hooks';
 
 const TREE =
-  '[MAX 4 [MIN 7 5 [SM 8 9 3 ] 6 ] 1 [MED 2 9 [MAX 3 5 0 ] 8 1 ] [SM 5 [MIN 8 9 ] 4 7 ] 0 [MED 6 2 3 ] 5 ]';
+  '[MAX 4 [MIN 7 5 [SM 8 9 3 ] 6 ] 1 [MED 2 9 [MAX 3 5 0 ] 8 1 ] [SM 5 [MIN 8 9 ] 4 7 ] 9 [MED 6 2 3 ] 5 ]';
 
 const EXAMPLES: Readonly<Record<string, string>> = {
   embedded: 'export interface ',
