@@ -90,7 +90,8 @@ if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(
   const text = thirdPartyNotices();
   const current = existsSync(path) && readFileSync(path, 'utf8') === text;
   if (process.argv.includes('--check')) {
-    if (!current) console.error('THIRD-PARTY.md is not what package-lock.json says; run: npm run third-party');
+    if (!current)
+      console.error('THIRD-PARTY.md is not what package-lock.json says; run: npm run third-party');
     process.exitCode = current ? 0 : 1;
   } else if (!current) writeFileSync(path, text);
 }
