@@ -138,7 +138,18 @@ describe('everything', () => {
 
   it('trains on own text, and the model writes', () => {
     writeFileSync(join(folder, 'notes.txt'), 'The quick brown fox jumps over the lazy dog. '.repeat(3000));
-    const small = ['--model', 'debug', '--batch', '2', '--segment', '64', '--steps', '2'];
+    const small = [
+      '--model',
+      'debug',
+      '--batch',
+      '2',
+      '--segment',
+      '64',
+      '--steps',
+      '2',
+      '--set',
+      'schedule.warmupSteps=1',
+    ];
     const trained = command('train', 'text/small', '--from', 'notes.txt', ...small, '--out', 'runs/mine');
     expect(trained.status, trained.stderr).toBe(0);
     const written = command('generate', 'runs/mine', '--prompt', 'The ', '--tokens', '20', '--seed', '1');
