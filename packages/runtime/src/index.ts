@@ -1,5 +1,5 @@
 /** Exported Transformer-LS models in Node and in the browser. */
-export type { Device, EngineSettings } from './engine.js';
+export type { Device, EngineSettings, Tensor, TensorData } from './engine.js';
 export { RuntimeError, type RuntimeErrorCode } from './errors.js';
 export type { Values } from './graph.js';
 export {
