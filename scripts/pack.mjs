@@ -1,18 +1,24 @@
 /**
- * `npm run pack -- <folder>`: the packages as files that `npm install` takes. transformer-ls takes the page and the shipped models with
- * it, which in a clone lie elsewhere.
+ * `npm run pack -- <folder>`: the packages as files that `npm install` and `npm publish` take. Each takes the licence with it, and
+ * transformer-ls the page and the shipped models, which in a clone lie elsewhere.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const app = join(root, 'apps', 'dashboard');
-const contents = { page: join(app, 'dist'), models: join(root, 'models') };
 const packages = ['formats', 'torch', 'runtime', 'transformer-ls'].map((name) =>
   join(root, 'packages', name),
 );
+const main = join(root, 'packages', 'transformer-ls');
+const visitors = [
+  { from: join(app, 'dist'), to: join(main, 'page') },
+  { from: join(root, 'models'), to: join(main, 'models') },
+  { from: join(root, 'THIRD-PARTY.md'), to: join(main, 'THIRD-PARTY.md') },
+  ...packages.map((path) => ({ from: join(root, 'LICENSE'), to: join(path, 'LICENSE') })),
+];
 
 const [folder, ...others] = process.argv.slice(2);
 if (folder === undefined || others.length > 0) {
@@ -23,17 +29,22 @@ if (folder === undefined || others.length > 0) {
 const node = process.execPath;
 run(node, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], root);
 run(node, [join(root, 'node_modules', 'vite', 'bin', 'vite.js'), 'build', '--logLevel', 'warn'], app);
+for (const path of packages) removeStale(path);
 mkdirSync(folder, { recursive: true });
 try {
-  for (const [name, from] of Object.entries(contents)) cpSync(from, placeOf(name), { recursive: true });
+  for (const { from, to } of visitors) cpSync(from, to, { recursive: true });
   for (const path of packages) run('npm', ['pack', '--silent', '--pack-destination', resolve(folder)], path);
 } finally {
-  for (const name of Object.keys(contents)) rmSync(placeOf(name), { recursive: true, force: true });
+  for (const { to } of visitors) rmSync(to, { recursive: true, force: true });
 }
 
-/** @param {string} name */
-function placeOf(name) {
-  return join(root, 'packages', 'transformer-ls', name);
+/** What was built of sources that have gone since: the compiler leaves it. @param {string} path of a package */
+function removeStale(path) {
+  const built = join(path, 'dist');
+  for (const name of readdirSync(built, { recursive: true, encoding: 'utf8' })) {
+    const source = name.replace(/\.(js|d\.ts)(\.map)?$/, '.ts');
+    if (source !== name && !existsSync(join(path, 'src', source))) rmSync(join(built, name));
+  }
 }
 
 /** @param {string} command @param {string[]} args @param {string} cwd */

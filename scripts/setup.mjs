@@ -15,9 +15,11 @@ import { parseArgs } from 'node:util';
 import { buildNative, NativeBuildError } from '../packages/torch/scripts/build-native.mjs';
 import { withLock } from '../packages/torch/scripts/lock.mjs';
 import {
+  aptCommand,
   buildRoot,
   explainNoLibtorch,
   findBlas,
+  findBrokenRequest,
   findLibtorch,
   isBuilt,
   selectAddon,
@@ -27,7 +29,6 @@ import { installNpmPackages, whyNpmInstall } from './setup/npm-dependencies.mjs'
 import { installTorchInVenv } from './setup/python-torch.mjs';
 import { SetupError } from './setup/run.mjs';
 import {
-  aptCommand,
   findAptPrefix,
   findMissingPackages,
   installSystemPackages,
@@ -122,19 +123,6 @@ function plan(settings) {
     });
   }
   return { steps, blocked, hints };
-}
-
-/**
- * A variable that names a libtorch which cannot be used: installing another would hide the mistake.
- *
- * @param {import('../packages/torch/scripts/toolchain.mjs').LibtorchSearch} search
- */
-function findBrokenRequest({ chosen, candidates }) {
-  if (chosen !== null) return null;
-  const broken = candidates.find(({ origin }) => origin === 'LIBTORCH' || origin === 'TORCH_PYTHON');
-  if (broken === undefined) return null;
-  const { origin } = broken;
-  return `${origin}=${process.env[origin]} cannot be used: ${broken.rejected}; correct ${origin} or unset it`;
 }
 
 /**

@@ -5,10 +5,9 @@ import { join } from 'node:path';
 import {
   explainNoLibtorch,
   findBlas,
-  findBuildProgram,
-  findCmake,
-  findCompiler,
+  hasApt,
   minimumTorch,
+  missingTools,
   multiarch,
 } from '../../packages/torch/scripts/toolchain.mjs';
 import { findBrowser } from './browser.mjs';
@@ -37,14 +36,7 @@ export function findMissingPackages({ chosen, candidates }, { bridgeBuilt, torch
     missing.needed.push(name);
     missing.reasons.push(reason);
   };
-  if (!bridgeBuilt) {
-    const compiler = findCompiler();
-    if (!compiler.found) need('g++', compiler.reason ?? 'no C++ compiler');
-    const cmake = findCmake();
-    if (!cmake.found) need('cmake', cmake.reason ?? 'no cmake');
-    const program = findBuildProgram();
-    if (!program.found) need('ninja-build', program.reason ?? 'no build program');
-  }
+  if (!bridgeBuilt) for (const { name, reason } of missingTools()) need(name, reason);
   if (browser && findBrowser() === null) {
     missing.wanted.push('chromium');
     missing.reasons.push('the page is tested in Chromium, which is not there');
@@ -77,21 +69,16 @@ function hasVenv() {
 
 /** How root's rights are had: as root, through sudo without a password, or not at all. */
 export function findAptPrefix() {
-  if (spawnSync('apt-get', ['--version']).error) return { apt: false, prefix: null };
+  if (!hasApt()) return { apt: false, prefix: null };
   if (process.getuid?.() === 0) return { apt: true, prefix: [] };
   const sudo = spawnSync('sudo', ['-n', 'true']);
   return { apt: true, prefix: sudo.status === 0 ? ['sudo', '-n'] : null };
 }
 
-/** @param {readonly string[]} names */
-export function aptCommand(names) {
-  return `sudo apt-get update && sudo apt-get install -y --no-install-recommends ${names.join(' ')}`;
-}
-
 /** What to do on a machine without apt. */
 export const otherSystems = [
   'this system has no apt-get; install with its own package manager:',
-  '  a C++ compiler (g++ 10 or newer), cmake 3.18 or newer, ninja or make',
+  '  a C++ compiler (g++ 12 or newer), cmake 3.18 or newer, ninja or make',
   `  and a libtorch ${minimumTorch} or newer: \`npm run setup -- --torch pip\` puts one into a Python virtual environment of`,
   '  this project, or set TORCH_PYTHON to a Python that has torch, or LIBTORCH to an unpacked libtorch',
 ].join('\n');

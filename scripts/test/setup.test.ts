@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { aptCommand } from '../../packages/torch/scripts/toolchain.mjs';
 import { whyNpmInstall } from '../setup/npm-dependencies.mjs';
 import { run, SetupError } from '../setup/run.mjs';
-import { aptCommand, findMissingPackages, installSystemPackages } from '../setup/system-packages.mjs';
+import { findMissingPackages, installSystemPackages } from '../setup/system-packages.mjs';
 import { buildTypescript, hashTypescriptState, whyTypescriptBuild } from '../setup/typescript-build.mjs';
 
 let root: string;

@@ -93,9 +93,16 @@ export {
   type PickleValue,
   wrongType,
 } from './pickle-values.js';
+export type { ElementType } from './pth/element-types.js';
 export { LARGEST_PTH_TENSOR, openPth, type PthFile } from './pth/pth.js';
 export { PthError, type PthErrorCode } from './pth/pth-error.js';
-export { PthNamespace, PthStorage, PthTensor, UnsupportedTensor } from './pth/pth-values.js';
+export {
+  PthNamespace,
+  PthStorage,
+  PthTensor,
+  type TensorLayout,
+  UnsupportedTensor,
+} from './pth/pth-values.js';
 export { MOST_PTH_DIMENSIONS } from './pth/tensor-layout.js';
 export { DEEPEST_PTH_OBJECT, MOST_PATH_CHARACTERS, MOST_PTH_VALUES } from './pth/tensor-paths.js';
 export {

@@ -34,8 +34,8 @@ export interface Field<T> {
   readonly fallback?: T;
 }
 
-type Fields = Readonly<Record<string, Field<unknown>>>;
-type ObjectOf<F extends Fields> = { [K in keyof F]: F[K] extends Field<infer T> ? T : never };
+export type Fields = Readonly<Record<string, Field<unknown>>>;
+export type ObjectOf<F extends Fields> = { [K in keyof F]: F[K] extends Field<infer T> ? T : never };
 export type Infer<S> = S extends Schema<infer T> ? T : never;
 
 export interface ObjectSchema<F extends Fields> extends Schema<ObjectOf<F>> {

@@ -1,14 +1,43 @@
 /** ONNX Runtime behind the few things that models need of it, the same in Node and in the browser. */
-import type { InferenceSession, Tensor } from 'onnxruntime-common';
 
-export type { Tensor };
+export type TensorData = Float32Array | BigInt64Array | Uint8Array;
 
-/** What `onnxruntime-node` and `onnxruntime-web` have in common. */
+export interface Tensor {
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly data: TensorData;
+}
+
+export type SessionInput =
+  | { readonly name: string; readonly isTensor: false }
+  | {
+      readonly name: string;
+      readonly isTensor: true;
+      readonly type: string;
+      /** Names stand for sizes that are free. */
+      readonly shape: readonly (number | string)[];
+    };
+
+/** One graph that the engine has loaded. */
+export interface Session {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  readonly inputMetadata: readonly SessionInput[];
+  run(
+    feeds: Readonly<Record<string, Tensor>>,
+    wanted: readonly string[],
+  ): Promise<Readonly<Record<string, Tensor>>>;
+  release(): Promise<void>;
+}
+
+export type SessionOptions = Readonly<Record<string, unknown>>;
+
+/** What `onnxruntime-node` and `onnxruntime-web` have in common. Their own types want those of a browser, in Node too. */
 export interface Engine {
   readonly InferenceSession: {
-    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
+    create(model: Uint8Array, options?: SessionOptions): Promise<Session>;
   };
-  readonly Tensor: new (type: Tensor.Type, data: Tensor.DataType, dims: readonly number[]) => Tensor;
+  readonly Tensor: new (type: string, data: TensorData, dims: readonly number[]) => Tensor;
 }
 
 /** `webgpu`: the graphics processor, where there is one. `wasm`, `cpu`: the processor, in the browser and in Node. */
@@ -25,7 +54,7 @@ export interface EngineSettings {
 export interface ReadyEngine {
   readonly engine: Engine;
   readonly device: Device;
-  readonly session: InferenceSession.SessionOptions;
+  readonly session: SessionOptions;
   /** For people: why it is slower than it could be. */
   readonly notes: readonly string[];
 }

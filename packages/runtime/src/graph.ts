@@ -1,6 +1,5 @@
 /** One graph of a model, ready to run. */
-import type { InferenceSession } from 'onnxruntime-common';
-import type { ReadyEngine, Tensor } from './engine.js';
+import type { ReadyEngine, Session, Tensor, TensorData } from './engine.js';
 import { engineError, RuntimeError } from './errors.js';
 import type { ModelFiles } from './model-files.js';
 
@@ -14,7 +13,7 @@ export class Graph {
 
   private constructor(
     private readonly name: string,
-    private readonly session: InferenceSession,
+    private readonly session: Session,
     private readonly ready: ReadyEngine,
   ) {}
 
@@ -50,7 +49,7 @@ export class Graph {
     return this.session.outputNames;
   }
 
-  tensor(type: Tensor.Type, data: Tensor.DataType, dims: readonly number[]): Tensor {
+  tensor(type: string, data: TensorData, dims: readonly number[]): Tensor {
     return new this.ready.engine.Tensor(type, data, dims);
   }
 

@@ -1,6 +1,7 @@
 /** Exported Transformer-LS models in Node and in the browser. */
-export type { Device, EngineSettings } from './engine.js';
+export type { Device, EngineSettings, Tensor, TensorData } from './engine.js';
 export { RuntimeError, type RuntimeErrorCode } from './errors.js';
+export type { Values } from './graph.js';
 export {
   type ImageClassification,
   ImageClassifier,
@@ -19,7 +20,14 @@ export {
 } from './load.js';
 export type { LoadProgress } from './model-files.js';
 export type { ClassShare } from './shares.js';
-export { candidatesOf, GenerationError, Sampler, type SamplerOptions } from './text/sampler.js';
+export {
+  type Candidate,
+  candidatesOf,
+  GenerationError,
+  Sampler,
+  type SamplerOptions,
+  type SamplerSettings,
+} from './text/sampler.js';
 export { StopScanner } from './text/stop.js';
 export { TerminalText } from './text/terminal-text.js';
 export {

@@ -7,8 +7,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurably } from './durable-file.mjs';
-import { buildRoot, packageRoot, samePath } from './libtorch.mjs';
+import { samePath } from './libtorch.mjs';
 import { findNvcc } from './machine.mjs';
+import { buildRoot, packageRoot } from './place.mjs';
 
 /** @import { AddonChoice, AddonStamp, Libtorch } from './toolchain.d.mts' */
 

@@ -1,11 +1,13 @@
 /**
- * Compiles the bridge for one libtorch into `build/<key>/torch.node`.
+ * Compiles the bridge for one libtorch into `<key>/torch.node` under the folder for builds.
  * The finished file is renamed into place and the stamp written last, so an interrupted build is just not there.
  * Plain JavaScript without dependencies.
  */
 import { spawn } from 'node:child_process';
 import {
+  accessSync,
   closeSync,
+  constants,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -29,9 +31,10 @@ import {
   stampPath,
 } from './addon.mjs';
 import { flush, writeDurably } from './durable-file.mjs';
-import { buildRoot, explainNoLibtorch, findLibtorch, packageRoot } from './libtorch.mjs';
+import { explainNoLibtorch, findLibtorch } from './libtorch.mjs';
 import { withLock } from './lock.mjs';
 import { findBuildProgram, findCmake, findCompiler, findNvcc } from './machine.mjs';
+import { buildRoot, packageRoot } from './place.mjs';
 
 /** @import { AddonStamp, BuildOptions, BuildResult, Libtorch } from './toolchain.d.mts' */
 
@@ -59,6 +62,7 @@ export async function buildNative({
   const key = buildKey(libtorch);
   const folder = join(root, key);
   const path = addonPath(key, root);
+  makeWritable(folder);
   return withLock(join(folder, 'build.lock'), log, async (hold) => {
     // Checked under the lock: the process waited for may have built the very same.
     if (isBuilt(libtorch, { source, root })) {
@@ -74,6 +78,19 @@ export async function buildNative({
     selectAddon(libtorch, root);
     return { status: 'built', key, path, seconds: (performance.now() - started) / 1000 };
   });
+}
+
+/** @param {string} folder that is made unless it is there */
+function makeWritable(folder) {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? error.code : error;
+    throw new NativeBuildError(
+      `cannot write to ${folder} (${why}); TLS_BUILD_FOLDER=/a/folder names another place for builds`,
+    );
+  }
 }
 
 /** @param {Libtorch} libtorch @param {string} key @param {string} path @param {string} hash @returns {AddonStamp} */

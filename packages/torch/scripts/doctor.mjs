@@ -8,7 +8,7 @@ import { existsSync, statfsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildKey, chooseAddon, isBuilt } from './addon.mjs';
-import { explainNoLibtorch, findLibtorch, multiarch, packageRoot } from './libtorch.mjs';
+import { explainNoLibtorch, findLibtorch, multiarch } from './libtorch.mjs';
 import {
   describeMachine,
   findBlas,
@@ -17,6 +17,8 @@ import {
   findCompiler,
   findNvcc,
 } from './machine.mjs';
+import { buildCommand, buildRoot, isInstalled, packageRoot } from './place.mjs';
+import { aptCommand } from './prerequisites.mjs';
 
 /** @import { Finding } from './doctor.d.mts' */
 /** @import { Libtorch, LibtorchSearch, MachineDescription } from './toolchain.d.mts' */
@@ -71,7 +73,7 @@ function diagnoseDependencies() {
     const place = join(folder, 'node_modules');
     if (existsSync(join(place, 'node-api-headers'))) return ok('npm packages', `installed in ${place}`);
   }
-  return fail('npm packages', 'not installed', 'npm run setup');
+  return fail('npm packages', 'not installed', isInstalled() ? 'npm install' : buildCommand);
 }
 
 /** @param {LibtorchSearch} search */
@@ -88,7 +90,9 @@ function diagnoseLibtorch({ chosen, candidates }) {
 /** @param {LibtorchSearch['candidates']} candidates */
 function remedyForLibtorch(candidates) {
   const asked = candidates.find(({ origin }) => origin === 'LIBTORCH' || origin === 'TORCH_PYTHON');
-  return asked === undefined ? 'npm run setup' : `unset ${asked.origin} && npm run setup`;
+  if (asked !== undefined) return `unset ${asked.origin} && ${buildCommand}`;
+  // In a clone the set-up installs it.
+  return isInstalled() ? aptCommand(['libtorch-dev', 'libopenblas0-pthread']) : buildCommand;
 }
 
 /** @param {NodeJS.ProcessEnv} env */
@@ -114,7 +118,7 @@ function diagnoseCmake() {
  */
 function diagnoseBridge(libtorch, env) {
   const { path, key, attempts } = chooseAddon({ env });
-  if (path === null) return fail('native bridge', attempts.join('; '), 'npm run setup');
+  if (path === null) return fail('native bridge', attempts.join('; '), buildCommand);
   const child = spawnSync(process.execPath, ['-e', 'require(process.argv[1])', path], {
     encoding: 'utf8',
     env,
@@ -123,20 +127,24 @@ function diagnoseBridge(libtorch, env) {
     const why =
       /Error: (.*)/.exec(child.stderr)?.[1] ??
       (child.signal ? `ended by ${child.signal}` : 'no reason given');
-    return fail('native bridge', `${path} does not load: ${why}`, `rm -r ${dirname(path)} && npm run setup`);
+    return fail(
+      'native bridge',
+      `${path} does not load: ${why}`,
+      `rm -r ${dirname(path)} && ${buildCommand}`,
+    );
   }
   if (libtorch !== null && !isBuilt(libtorch)) {
     return warn(
       'native bridge',
       `${key} loads, but is not built from the present sources and libtorch`,
-      'npm run setup',
+      buildCommand,
     );
   }
   if (libtorch !== null && key !== buildKey(libtorch)) {
     return warn(
       'native bridge',
       `${key} is loaded, but libtorch ${libtorch.version} is preferred now`,
-      'npm run setup',
+      buildCommand,
     );
   }
   return ok('native bridge', `${key} loads`);
@@ -193,7 +201,10 @@ function diagnoseGpu(libtorch, { gpus }) {
     return ok('GPU', cuda === null ? 'none, CPU is used' : `none, CPU is used (libtorch has CUDA ${cuda})`);
   const found = gpus.join('; ');
   if (cuda !== null) return ok('GPU', `${found}; CUDA ${cuda}`);
-  return warn('GPU', `${found}, but this libtorch is for CPUs only`, 'npm run setup -- --torch pip');
+  const remedy = isInstalled()
+    ? `pip install torch, then TORCH_PYTHON=/path/to/python ${buildCommand}`
+    : `${buildCommand} -- --torch pip`;
+  return warn('GPU', `${found}, but this libtorch is for CPUs only`, remedy);
 }
 
 /**
@@ -210,13 +221,15 @@ function diagnoseCudaKernels(libtorch, { gpus }, env) {
   return [
     gpus.length === 0
       ? ok('CUDA kernels', left)
-      : warn('CUDA kernels', left, 'TLS_NVCC=/path/to/nvcc npm run setup'),
+      : warn('CUDA kernels', left, `TLS_NVCC=/path/to/nvcc ${buildCommand}`),
   ];
 }
 
 function diagnoseDisk() {
-  const { bavail, bsize } = statfsSync(packageRoot);
-  const found = `${((bavail * bsize) / gib).toFixed(1)} GiB free at ${packageRoot}`;
+  let place = buildRoot;
+  while (!existsSync(place)) place = dirname(place);
+  const { bavail, bsize } = statfsSync(place);
+  const found = `${((bavail * bsize) / gib).toFixed(1)} GiB free at ${place}`;
   return bavail * bsize >= enoughDisk
     ? ok('disk', found)
     : warn('disk', `${found}; 2 GiB or more are advised`, null);

@@ -5,17 +5,12 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { buildRoot, manifest } from './place.mjs';
 
 /** @import { FindOptions, LibtorchCandidate, LibtorchFindings, LibtorchSearch, TorchPreference } from './toolchain.d.mts' */
 
-export const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
-export const buildRoot = join(packageRoot, 'build');
-
 /** The lowest libtorch the bridge is written for; package.json is the one place that says it. */
-export const minimumTorch = JSON.parse(
-  readFileSync(join(packageRoot, 'package.json'), 'utf8'),
-).config.libtorch.replace('>=', '');
+export const minimumTorch = manifest.config.libtorch.replace('>=', '');
 
 /** Debian's library folders are named after the processor; `elf` is the number in an ELF header's e_machine. */
 const machines = {

@@ -69,7 +69,17 @@ export function multiarch(arch?: string): string | null;
 export function readTorchPreference(): TorchPreference | null;
 export const minimumTorch: string;
 export const packageRoot: string;
+/** The folder under which bridges are built: in a clone beside the sources, else in the user's cache. */
 export const buildRoot: string;
+/** What builds the bridge here: `npm run setup` in a clone, `npx transformer-ls build` where this package is installed. */
+export const buildCommand: string;
+export function isInstalled(folder?: string): boolean;
+export function findBuildRoot(options?: {
+  env?: NodeJS.ProcessEnv;
+  folder?: string;
+  version?: string;
+  home?: string | null;
+}): string;
 export const torchPreferencePath: string;
 
 export interface Tool {
@@ -107,6 +117,26 @@ export interface MachineDescription {
   readonly gpus: readonly string[];
 }
 
+/** A Debian package that is missing. */
+export interface MissingPackage {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** The programs that compile the bridge. */
+export function missingTools(): MissingPackage[];
+/** The same, and libtorch with its BLAS. */
+export function missingForBuild(search: LibtorchSearch): MissingPackage[];
+export function aptCommand(names: readonly string[]): string;
+export function hasApt(): boolean;
+/** A variable that names an unusable libtorch, in one line; null where there is none. */
+export function findBrokenRequest(search: LibtorchSearch, env?: NodeJS.ProcessEnv): string | null;
+/** A line for each thing that is missing, then the command that mends it; empty where the bridge can be built. */
+export function explainMissing(
+  search: LibtorchSearch,
+  options?: { apt?: boolean; env?: NodeJS.ProcessEnv },
+): string[];
+
 export function findCompiler(env?: NodeJS.ProcessEnv): Tool;
 export function findCmake(): Tool;
 /** ninja, else make. */
@@ -115,7 +145,7 @@ export function findNvcc(libtorch: Pick<Libtorch, 'cuda'>, env?: NodeJS.ProcessE
 export function findBlas(libtorch: Pick<Libtorch, 'libDir'>): Blas;
 export function describeMachine(): MachineDescription;
 
-/** What `build/<key>/stamp.json` and `build/current.json` hold. */
+/** What `<key>/stamp.json` and `current.json` under `buildRoot` hold. */
 export interface AddonStamp {
   readonly key: string;
   readonly path: string;
@@ -155,7 +185,7 @@ export interface BuildOptions {
   readonly libtorch: Libtorch;
   /** Folder with `*.cc` and `kernels/*.cpp`; default `native/`. */
   readonly source?: string;
-  /** Where the build folders lie; default `build/`. */
+  /** Where the build folders lie; default `buildRoot`. */
   readonly root?: string;
   readonly jobs?: number;
   readonly log?: (line: string) => void;

@@ -13,14 +13,12 @@ export {
   stampPath,
 } from './addon.mjs';
 export {
-  buildRoot,
   compareVersions,
   explainNoLibtorch,
   findLibtorch,
   inspectLibtorch,
   minimumTorch,
   multiarch,
-  packageRoot,
   readTorchPreference,
   torchPreferencePath,
 } from './libtorch.mjs';
@@ -32,3 +30,12 @@ export {
   findCompiler,
   findNvcc,
 } from './machine.mjs';
+export { buildCommand, buildRoot, findBuildRoot, isInstalled, packageRoot } from './place.mjs';
+export {
+  aptCommand,
+  explainMissing,
+  findBrokenRequest,
+  hasApt,
+  missingForBuild,
+  missingTools,
+} from './prerequisites.mjs';

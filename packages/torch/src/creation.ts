@@ -32,9 +32,8 @@ const toDtype = operator('aten::to.dtype');
 
 /**
  * A tensor from numbers, nested arrays (float32 unless a dtype is named; booleans give bool), or a typed array, whose bytes
- * are copied. For float16 and bfloat16 a Uint16Array is taken as raw bits, anything else is converted.
- *
- * @param shape defaults to the nesting, or to one dimension for a typed array
+ * are copied. For float16 and bfloat16 a Uint16Array is taken as raw bits, anything else is converted. `shape` defaults to the
+ * nesting, or to one dimension for a typed array.
  */
 export function tensor(
   data: Nested | TypedArray,

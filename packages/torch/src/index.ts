@@ -5,7 +5,13 @@ export * from './device.js';
 export { type DType, dtypes, isDType, isFloatingPoint, isTypedArray, type TypedArray } from './dtype.js';
 export { ArgumentError, FreedTensorError, NativeLoadError, TorchError } from './errors.js';
 export * from './functional.js';
-export { fusedFor, fusedMapsFor, fusedOperatorsWanted, setFusedOperators } from './fused.js';
+export {
+  fusedFor,
+  fusedMapsFor,
+  fusedOperatorsWanted,
+  type LinearWeights,
+  setFusedOperators,
+} from './fused.js';
 export { dispose, keep, scope } from './handle.js';
 export * from './memory.js';
 export * from './nn/index.js';

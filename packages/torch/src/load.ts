@@ -1,6 +1,6 @@
 /** Finds and loads the native bridge, once, at first use; importing this package loads nothing. */
 import { createRequire } from 'node:module';
-import { chooseAddon } from '../scripts/toolchain.mjs';
+import { buildCommand, chooseAddon } from '../scripts/toolchain.mjs';
 import type { Binding } from './binding.js';
 import { NativeLoadError } from './errors.js';
 
@@ -39,5 +39,5 @@ function preferSleepingThreads(): void {
 
 function describe(problem: string, attempts: readonly string[]): string {
   const tried = attempts.map((attempt) => `\n  tried: ${attempt}`).join('');
-  return `${problem}${tried}\n  mend it with: npm run setup   (explained by: npx transformer-ls doctor)`;
+  return `${problem}${tried}\n  mend it with: ${buildCommand}   (explained by: npx transformer-ls doctor)`;
 }

@@ -95,6 +95,11 @@ describe.skipIf(!canBuild)('buildNative', () => {
     await expect(attempt).rejects.toThrow(/no \*\.cc files in/);
   });
 
+  it('names the variable that mends a folder which cannot be written', async () => {
+    writeFileSync(join(folder, 'build'), 'a file, not a folder');
+    await expect(build(addon('42'))).rejects.toThrow(/cannot write to .*; TLS_BUILD_FOLDER=/);
+  });
+
   it('builds once when two ask at the same time', async () => {
     const results = await Promise.all([build(addon('1')), build(addon('1'))]);
     expect(results.map(({ status }) => status).sort()).toEqual(['built', 'current']);

@@ -6,17 +6,32 @@
 export type { LanguageModelConfig, TrainingConfig } from '@transformer-ls/formats';
 export { GenerationError, Sampler, type SamplerOptions, TerminalText } from '@transformer-ls/runtime';
 export { BidirectionalAttention, type BidirectionalAttentionConfig } from './attention/bidirectional.js';
+export type { CausalMemory } from './attention/causal.js';
+export type {
+  GridAttentionConfig,
+  GridWeightsObserver,
+  ObservedGridWeights,
+} from './attention/grid-attention.js';
+export type { ObservableAttention, ObservedWeights, WeightsObserver } from './attention/observed-weights.js';
 export { LongShortSpatialAttention, type SpatialAttentionConfig } from './attention/spatial.js';
+export type { ContextPoint } from './charts/curves.js';
 export * from './data/index.js';
 export { type CompressorScore, compressorScores } from './evaluate/compressors.js';
 export { type ContextOptions, contextCurve } from './evaluate/context.js';
 export { type ForwardCost, forwardCost } from './evaluate/cost.js';
 export {
   type ImageEvaluation,
+  type ImageEvaluationOptions,
   type ImageEvaluationRequest,
   measureImages,
 } from './evaluate/image-evaluation.js';
-export { type EvaluateImagesOptions, evaluateImages, type PicturesToScore } from './evaluate/images.js';
+export type { ImageScores } from './evaluate/image-scores.js';
+export {
+  type EvaluateImagesOptions,
+  evaluateImages,
+  type MeasuredImages,
+  type PicturesToScore,
+} from './evaluate/images.js';
 export {
   type EvaluateOptions,
   type EvaluationProgress,
@@ -58,11 +73,23 @@ export {
 } from './models/sequence-classifier/presets.js';
 export { type LoadedClassifier, loadClassifier } from './models/sequence-classifier/weights.js';
 export { createImageClassifier, type ImageClassifier } from './models/vision/image-classifier.js';
-export { type VisionPresetName, visionPreset, visionPresetNames } from './models/vision/presets.js';
+export {
+  type VisionPresetName,
+  type VisionPresetOptions,
+  visionPreset,
+  visionPresetNames,
+} from './models/vision/presets.js';
 export {
   type LoadedImageClassifier,
   type LoadImageClassifierOptions,
   loadImageClassifier,
 } from './models/vision/weights.js';
 export * from './train/index.js';
-export { type FindModelOptions, findModel, type ModelPlace, WeightsError } from './weights/model-place.js';
+export type { ClassName } from './weights/class-names.js';
+export {
+  type FindModelOptions,
+  findModel,
+  type ModelConfig,
+  type ModelPlace,
+  WeightsError,
+} from './weights/model-place.js';

@@ -11,12 +11,12 @@ export interface SamplerOptions {
   readonly seed?: number | undefined;
 }
 
-interface Candidate {
+export interface Candidate {
   readonly id: number;
   readonly probability: number;
 }
 
-interface SamplerSettings {
+export interface SamplerSettings {
   readonly temperature: number;
   readonly topK: number;
   readonly topP: number;

@@ -22,7 +22,8 @@ export interface WorkerLike {
   postMessage(message: unknown): void;
   terminate(): void;
   onmessage: ((event: MessageEvent) => void) | null;
-  onerror: ((event: ErrorEvent) => void) | null;
+  /** `never`, because `ErrorEvent` has no type in Node; a listener takes what it has a use for. */
+  onerror: ((event: never) => void) | null;
 }
 
 export type WorkerGenerateOptions = Omit<GenerateOptions, 'onAttention'> & {
@@ -191,7 +192,7 @@ class Connection {
 
   constructor(private readonly worker: WorkerLike) {
     worker.onmessage = ({ data }) => this.receive(data as Answer);
-    worker.onerror = ({ message }) =>
+    worker.onerror = ({ message }: { readonly message?: string }) =>
       this.close(new RuntimeError('failed', `the worker ended: ${message ?? 'it could not be started'}`));
   }
 

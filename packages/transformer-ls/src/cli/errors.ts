@@ -28,6 +28,7 @@ const EXPECTED_ERRORS = new Set([
   'TorchError',
   'ArgumentError',
   'NativeLoadError',
+  'NativeBuildError',
   'TrainingError',
   'DashboardError',
 ]);

@@ -58,6 +58,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'show runs while they train, and try exported models, in a browser',
     load: async () => (await import('./dashboard.js')).dashboardCommand(),
   },
+  build: {
+    summary: 'compile the native bridge of an installed package against libtorch',
+    load: async () => (await import('./build.js')).buildCommand(),
+  },
   doctor: {
     summary: 'check libtorch, compiler, BLAS, threads and GPU, and say what mends a problem',
     load: async () => (await import('./doctor.js')).doctorCommand(),

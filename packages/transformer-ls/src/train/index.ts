@@ -1,7 +1,8 @@
 /** Training: recipes, the loop, and what it needs of a task. */
+export type { DataPlaces } from './parts.js';
 export { Precision } from './precision.js';
 export { recipe, recipeNames } from './recipes.js';
-export { progressOf, scheduledSettings } from './schedule.js';
+export { type Budgets, progressOf, scheduledSettings, type Used } from './schedule.js';
 export type { Evaluation, MicroBatch, TaskState, TrainingTask } from './task.js';
 export {
   Trainer,
@@ -10,6 +11,7 @@ export {
   TrainingError,
   type TrainingResult,
 } from './trainer.js';
+export type { BestEvaluation, TrainerCounters } from './trainer-counters.js';
 export {
   openTraining,
   type Training,

@@ -312,6 +312,23 @@ describe('inspect', () => {
   });
 });
 
+describe('build', () => {
+  it('says what is missing and what mends it, a line each', async () => {
+    const { code, error } = await command(['build'], { PATH: scratch, CXX: 'no-such-compiler' });
+    expect(code).toBe(1);
+    const lines = error.trim().split('\n');
+    expect(lines.every((line) => line.startsWith('transformer-ls build: '))).toBe(true);
+    expect(lines[0]).toMatch(/missing g\+\+: no C\+\+ compiler found \(tried no-such-compiler\)$/);
+    expect(error).toMatch(/: (mend it with: sudo apt-get |install with your package manager: )/);
+  });
+
+  it('does nothing twice', async () => {
+    const built = await command(['build', '--json']);
+    if (built.code === 0) expect(JSON.parse((await command(['build', '--json'])).out).status).toBe('current');
+    else expect(built.error).toContain('missing');
+  });
+});
+
 describe('doctor', () => {
   it('prints what it found, as lines and as JSON', async () => {
     const lines = await command(['doctor']);

@@ -15,7 +15,12 @@ export function transpileProgram(folder: string): string {
   const ours = join(modules, '@transformer-ls');
   transpileRuntime(folder);
   transpile(join(packages, 'torch/src'), join(ours, 'torch/src'));
-  writeManifest(join(ours, 'torch'), './src/index.js');
+  writeManifest(join(ours, 'torch'), {
+    '.': './src/index.js',
+    './toolchain': './scripts/toolchain.mjs',
+    './build': './scripts/build-native.mjs',
+    './doctor': './scripts/doctor.mjs',
+  });
   // Linked, not copied: it looks for the built bridge beside itself.
   symlinkSync(join(packages, 'torch/scripts'), join(ours, 'torch/scripts'));
   for (const name of dependencies()) link(join(installed, name), join(modules, name));
