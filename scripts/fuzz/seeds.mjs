@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { packTar } from 'modern-tar';
 import { encodeSafetensors, formatMetricsLine } from '../../packages/formats/src/index.ts';
 import { encodeOnnx } from '../../packages/formats/src/onnx/index.ts';
 import { languageModel, training } from '../../packages/formats/test/example-configs.ts';
@@ -15,7 +16,6 @@ import { pthLegacyFiles, pthLegacyPrograms, pthZipFiles } from '../../packages/f
 import { metadataRecords, tensorMaps } from '../../packages/formats/test/safetensors-cases.ts';
 import { writeManifest } from '../../packages/transformer-ls/src/run/manifest.ts';
 import { zipBytes } from '../../packages/transformer-ls/test/data/zip-bytes.ts';
-import { packTar } from 'modern-tar';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path) => readFileSync(join(root, path));
@@ -74,7 +74,10 @@ const model = encodeOnnx({
       },
     ],
     input: [
-      { name: 'x', type: { tensorType: { elemType: 1, shape: { dim: [{ dimParam: 'n' }, { dimValue: 2n }] } } } },
+      {
+        name: 'x',
+        type: { tensorType: { elemType: 1, shape: { dim: [{ dimParam: 'n' }, { dimValue: 2n }] } } },
+      },
     ],
     output: [{ name: 'y', type: { tensorType: { elemType: 1, shape: { dim: [] } } } }],
   },
@@ -101,7 +104,12 @@ const tables = [
   "1.0\t1\t2\tb'text'\tb'other'\n0\t1\t2\ta\tb\n",
 ];
 const pairs = ['{"id":"a","text":"one"}\n{"id":"b","text":"two"}\n', '1\ta\tb\n0.0\ta\t1\n'];
-const labels = ['0\tn01\tcat\n1\tn02\tdog\n', 'n01 cat\nn02 dog\n', 'a/1.png 0\na/2.png 1\n', 'x.zip@/a/1.png\tn01\t3\n'];
+const labels = [
+  '0\tn01\tcat\n1\tn02\tdog\n',
+  'n01 cat\nn02 dog\n',
+  'a/1.png 0\na/2.png 1\n',
+  'x.zip@/a/1.png\tn01\t3\n',
+];
 const parquet = ['plain-gzip', 'plain-zstd', 'texts', 'without-labels', 'train-00000-of-00002'].map((name) =>
   read(`packages/transformer-ls/test/images/fixtures/${name}.parquet`),
 );
@@ -111,20 +119,29 @@ const SEEDS = {
   'pth-zip': sample(pthZipFiles),
   'pth-legacy': [...sample(pthLegacyFiles), ...sample(pthLegacyPrograms)],
   pickle: pythonPickles.map(([, base64]) => bytesOfBase64(base64)),
-  config: [languageModel, training].map(json).concat(models.map((path) => read(`${path}/training.json`)), models.map((path) => read(`${path}/config.json`))),
+  config: [languageModel, training].map(json).concat(
+    models.map((path) => read(`${path}/training.json`)),
+    models.map((path) => read(`${path}/config.json`)),
+  ),
   'exported-model': ['film-reviews', 'listops', 'small-pictures'].map(exported),
   metrics: sample(fc.array(metricsRecords, { maxLength: 4 })).map((records) =>
     Buffer.from(records.map(formatMetricsLine).join('')),
   ),
   onnx: [model],
-  dictionary: ['101 5\n32 3\nmadeupword0000 0\n', 'e 5\n_ 3\nmadeupword0000 0\n'].map((text) => Buffer.from(text)),
+  dictionary: ['101 5\n32 3\nmadeupword0000 0\n', 'e 5\n_ 3\nmadeupword0000 0\n'].map((text) =>
+    Buffer.from(text),
+  ),
   listops: ['[MAX 4 2 ]', '( ( [SM 1 ) [MIN 3 [MED 1 2 ] ] )'].map((text) => Buffer.from(text)),
   tar: await Promise.all([
     tar({ 'a.txt': 'text', 'folder/b.png': 'other' }),
     tar({ [`${'long/'.repeat(60)}name.txt`]: 'text' }),
     tar({ 'a.txt': '' }).then((bytes) => gzipSync(bytes)),
   ]),
-  unpack: [gzipSync('text'), zipBytes([{ name: 'text', content: Buffer.from('text text text') }]), Buffer.from('text')],
+  unpack: [
+    gzipSync('text'),
+    zipBytes([{ name: 'text', content: Buffer.from('text text text') }]),
+    Buffer.from('text'),
+  ],
   'zip-pictures': [zip(['a/1.png', 'b/2.png']), zip(['1.png'])],
   tables: [...tables.map((text) => Buffer.from(text)), gzipSync(tables[0])],
   pairs: pairs.map((text) => Buffer.from(text)),
@@ -132,7 +149,15 @@ const SEEDS = {
   labels: labels.map((text) => Buffer.from(text)),
   parquet,
   'checkpoint-manifest': [
-    Buffer.from(writeManifest({ step: 7, files: new Map([['state.json', { size: 3, sha256 }], ['model.safetensors', { size: 9, sha256 }]]) })),
+    Buffer.from(
+      writeManifest({
+        step: 7,
+        files: new Map([
+          ['state.json', { size: 3, sha256 }],
+          ['model.safetensors', { size: 9, sha256 }],
+        ]),
+      }),
+    ),
   ],
   'example-set': [json(set)],
 };

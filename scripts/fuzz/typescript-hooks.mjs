@@ -35,4 +35,3 @@ export async function load(url, context, next) {
   const { outputText } = ts.transpileModule(readFileSync(fileName, 'utf8'), { compilerOptions, fileName });
   return { format: 'module', source: outputText, shortCircuit: true };
 }
-

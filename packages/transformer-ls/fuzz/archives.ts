@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
+import { assertRefused } from '../../formats/fuzz/refused.js';
 import { DataError } from '../src/data/errors.js';
 import { tarFiles } from '../src/data/tar.js';
 import { unpackedBytes } from '../src/data/unpack.js';
 import { ImageError } from '../src/images/image-set.js';
 import { openZipFiles } from '../src/images/zip-files.js';
-import { assertRefused } from '../../formats/fuzz/refused.js';
 import { asFile } from './as-file.js';
 
 /** Any bytes as a tar archive: files of the sizes that were read, or a `DataError` of one line. */

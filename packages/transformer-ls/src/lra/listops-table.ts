@@ -1,5 +1,5 @@
 /** ListOps: the tables that Long Range Arena's own program writes, `basic_{train,val,test}.tsv`. */
-import { type ListOpsExample, ListOpsError, parseListOps } from '@transformer-ls/formats';
+import { ListOpsError, type ListOpsExample, parseListOps } from '@transformer-ls/formats';
 import { DataError, oneLine } from '../data/errors.js';
 import { fieldsOf, linesOf } from '../data/lines.js';
 

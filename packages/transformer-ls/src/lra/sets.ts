@@ -1,13 +1,8 @@
 /** The sets of Long Range Arena: what each is, where its raw files come from, and how they become examples. */
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import {
-  closestName,
-  listOpsVocabulary,
-  withoutBrackets,
-} from '@transformer-ls/formats';
+import { closestName, listOpsVocabulary, withoutBrackets } from '@transformer-ls/formats';
 import { DataError } from '../data/errors.js';
-import { fieldsOf, linesOf } from '../data/lines.js';
 import { Random } from '../data/random.js';
 import { cifar10Classes } from '../images/cifar-batches.js';
 import { cifar10Expects, cifar10Standing, readCifar10 } from './cifar10.js';
@@ -16,6 +11,7 @@ import { drawExamples } from './generate.js';
 import type { GeneratorName } from './generators.js';
 import { CIFAR_PIXELS, type GreyExample } from './grey-images.js';
 import { readIdx } from './idx.js';
+import { listOpsOfTable } from './listops-table.js';
 import { HARD_PATHFINDER, pathfinderFolder, picturesOfFolder } from './pathfinder-folder.js';
 import type { pathfinderShapes } from './pathfinder-shapes.js';
 import { pairsOfIds, pairsOfTable, readDocuments } from './retrieval.js';
