@@ -15,7 +15,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TARGETS } from '../../fuzz/targets.mjs';
 import { Coverage } from './coverage.mjs';
@@ -71,7 +71,7 @@ function complain(data, what) {
 
 const hashOf = (data) => createHash('sha256').update(data).digest('hex').slice(0, 12);
 
-/** The smallest inputs that reach all that the folder reaches; the others are removed. */
+/** The smallest inputs that reach all that the folder reaches; the others are removed, but for what was once a finding. */
 async function loadCorpus() {
   mkdirSync(corpus, { recursive: true });
   const inputs = readdirSync(corpus)
@@ -80,7 +80,7 @@ async function loadCorpus() {
   for (const { path, data } of inputs) {
     await run(data);
     if (coverage.fresh({ learn: true }) > 0) kept.push(data);
-    else rmSync(path);
+    else if (!basename(path).startsWith('found-')) rmSync(path);
     process.send({ alive: runs });
   }
   if (kept.length === 0) kept.push(new Uint8Array());

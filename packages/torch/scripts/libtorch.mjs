@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 /** @import { FindOptions, LibtorchCandidate, LibtorchFindings, LibtorchSearch, TorchPreference } from './toolchain.d.mts' */
 
 export const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
-export const buildRoot = join(packageRoot, 'build');
+/** Where built bridges lie; `TLS_TORCH_BUILD` names another place, so that a check can load one of its own. */
+export const buildRoot = process.env.TLS_TORCH_BUILD || join(packageRoot, 'build');
 
 /** The lowest libtorch the bridge is written for; package.json is the one place that says it. */
 export const minimumTorch = JSON.parse(
