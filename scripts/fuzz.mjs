@@ -35,10 +35,7 @@ async function fuzz(name, milliseconds, seed) {
   const begun = performance.now();
   let last = { alive: 0, kept: 0, covered: 0 };
   let ended = false;
-  const stop = setTimeout(() => {
-    ended = true;
-    worker.kill('SIGKILL');
-  }, milliseconds);
+  let stop;
   let hang;
   const watch = () => {
     clearTimeout(hang);
@@ -47,6 +44,12 @@ async function fuzz(name, milliseconds, seed) {
   watch();
   worker.on('message', (message) => {
     watch();
+    // The time counts from here: loading and the first look at the corpus can take long on a busy machine.
+    if (message.started !== undefined)
+      stop = setTimeout(() => {
+        ended = true;
+        worker.kill('SIGKILL');
+      }, milliseconds);
     if (message.finding !== undefined) report(message.finding, message.what);
     else if (message.covered !== undefined) last = message;
   });

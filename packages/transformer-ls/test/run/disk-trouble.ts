@@ -108,6 +108,15 @@ export async function flipBits(bits: number, seed: number): Promise<void> {
   }
 }
 
+/** Somebody else's file, as much of it as there is room for. */
+function takeSpace(path: string, bytes: number): void {
+  try {
+    writeFileSync(path, new Uint8Array(bytes));
+  } catch (error) {
+    expect(String(error)).toContain('ENOSPC');
+  }
+}
+
 /** Saves on disks of `kilobytes` until they are full, and beyond. */
 export async function fillDisk(kilobytes: number): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'full-'));
@@ -115,8 +124,7 @@ export async function fillDisk(kilobytes: number): Promise<void> {
   try {
     let saved = 0;
     for (let step = 1; step <= 6; step++) {
-      // Somebody else's file takes more of the disk each time.
-      writeFileSync(join(folder, 'other'), new Uint8Array(Math.min(step * 12, 60) * 1024));
+      takeSpace(join(folder, 'other'), Math.min(step * 12, 60) * 1024);
       const error = await writeCheckpoint(folder, contentOfStep(step)).catch((reason: unknown) => reason);
       if (typeof error === 'string') saved = step;
       else expect(String(error)).toMatch(/: the disk is full \(.* free\)$/);
