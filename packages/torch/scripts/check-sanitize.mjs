@@ -72,9 +72,9 @@ function main() {
   const env = {
     ...own,
     LD_PRELOAD: library,
-    // V8 answers some segmentation faults itself; its allocations are its own.
+    // V8 answers some segmentation faults itself; its allocations are its own. More memory than there is is an error of libtorch's.
     ASAN_OPTIONS:
-      'detect_leaks=0:handle_segv=0:allow_user_segv_handler=1:alloc_dealloc_mismatch=0:abort_on_error=1',
+      'detect_leaks=0:handle_segv=0:allow_user_segv_handler=1:alloc_dealloc_mismatch=0:allocator_may_return_null=1:abort_on_error=1',
     UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
   };
   const problems = [...(values.tests ? testProblems(env) : []), ...hostileProblems(env, values)];

@@ -94,7 +94,8 @@ const isRegular = (type: string) => type === '0' || type === '\0' || type === '7
 const hasBody = (type: string) => !'123456'.includes(type);
 
 function headerOf(block: Uint8Array): Header {
-  if (numberOf(block.subarray(148, 156)) !== checksumOf(block)) throw new Error('the checksum of a header is wrong');
+  if (numberOf(block.subarray(148, 156)) !== checksumOf(block))
+    throw new Error('the checksum of a header is wrong');
   const name = textUpToZero(block.subarray(0, 100));
   // Only this spelling has the first part of long names in a field of its own; GNU's uses the place for times.
   const isUstar = textUpToZero(block.subarray(257, 263)) === 'ustar';
