@@ -10,7 +10,7 @@ import {
   oneOf,
   type ReportProblem,
 } from './schema.js';
-import { LARGEST_SIZE, probability, size, sizeOrZero } from './sizes.js';
+import { LARGEST_SIZE, layerCount, probability, size, sizeOrZero } from './sizes.js';
 
 /** Long-short attention, its two halves alone, and what it is compared with. */
 export const attentionNames = [
@@ -76,7 +76,7 @@ export const classifierSchema = object(
     classes: field('Number of classes.', integer({ min: 2, max: LARGEST_SIZE })),
     vocabularySize: field('Number of token ids; 0 is padding.', size()),
     maxLength: field('Longest sequence: rows of the position table.', size()),
-    layers: field('Number of blocks.', size()),
+    layers: field('Number of blocks.', layerCount()),
     sharedLayers: field('Whether all blocks share one set of weights.', boolean(), false),
     modelDim: field('Width of the hidden states; a multiple of heads.', size()),
     heads: field('Attention heads of each block.', size()),

@@ -1,11 +1,11 @@
 // The configuration of CvT-LS: a convolutional vision transformer with long-short attention (spec section 6), or with its own full one.
 
 import { boolean, field, type Infer, list, number, object, oneOf, type ReportProblem } from './schema.js';
-import { probability, size, sizeOrZero } from './sizes.js';
+import { layerCount, probability, size, sizeOrZero } from './sizes.js';
 
 /** One stage: a convolution makes tokens of the previous stage's map, and blocks work on them. */
 const stageSchema = object({
-  layers: field('Number of blocks.', size()),
+  layers: field('Number of blocks.', layerCount()),
   modelDim: field('Width of the hidden states; a multiple of heads.', size()),
   heads: field('Attention heads of each block.', size()),
   embeddingKernel: field('Side of the kernel that makes tokens; at least embeddingStride.', size()),

@@ -1,7 +1,7 @@
 // The configuration of a causal language model. Field names are those of the code, the flags and the checkpoints.
 
 import { boolean, field, type Infer, nullable, object, oneOf, type ReportProblem } from './schema.js';
-import { probability, size, sizeOrZero } from './sizes.js';
+import { layerCount, probability, size, sizeOrZero } from './sizes.js';
 
 /** A causal Transformer-LS language model. Lengths are counted in tokens. */
 export const languageModelSchema = object(
@@ -13,7 +13,7 @@ export const languageModelSchema = object(
       'consistent',
     ),
     vocabularySize: field('Number of token ids.', size()),
-    layers: field('Number of blocks.', size()),
+    layers: field('Number of blocks.', layerCount()),
     modelDim: field('Width of the hidden states; even, and a multiple of heads.', size()),
     heads: field('Attention heads of each block.', size()),
     innerDim: field('Width inside the feed-forward part.', size()),

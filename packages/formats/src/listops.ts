@@ -1,5 +1,7 @@
 // Trees of ListOps: nested minima, maxima, medians and sums modulo ten of digits (Nangia and Bowman 2018), as tokens of a byte each.
 
+import { quoted } from './describe-value.js';
+
 /** A text that is no tree; the message is one line. */
 export class ListOpsError extends Error {
   override readonly name = 'ListOpsError';
@@ -7,8 +9,6 @@ export class ListOpsError extends Error {
 
 /** Words by token: 0 to 9 a digit, then the four operators and the closing bracket. */
 export const listOpsVocabulary = [...'0123456789', '[MIN', '[MAX', '[MED', '[SM', ']'] as const;
-/** Letters of an unknown word that an error shows. */
-const LONGEST_SHOWN = 40;
 const FIRST_OPERATOR = 10;
 const CLOSE = 14;
 
@@ -16,8 +16,9 @@ type Operator = (values: readonly number[]) => number;
 
 /** In the order of the vocabulary. */
 export const listOpsOperators: readonly Operator[] = [
-  (values) => Math.min(...values),
-  (values) => Math.max(...values),
+  // As arguments of one call, the values of a long list would not fit on the stack.
+  (values) => values.reduce((least, value) => Math.min(least, value)),
+  (values) => values.reduce((most, value) => Math.max(most, value)),
   median,
   (values) => values.reduce((sum, value) => sum + value, 0) % 10,
 ];
@@ -47,9 +48,7 @@ export function parseListOps(source: string): ListOpsExample {
   const tokens = Uint8Array.from(listOpsWords(source), (word) => {
     const token = tokenOf.get(word);
     if (token === undefined)
-      throw new ListOpsError(
-        `expected a digit, [MIN, [MAX, [MED, [SM or ], received ${JSON.stringify(word.slice(0, LONGEST_SHOWN))}`,
-      );
+      throw new ListOpsError(`expected a digit, [MIN, [MAX, [MED, [SM or ], received ${quoted(word)}`);
     return token;
   });
   return { tokens, label: evaluateListOps(tokens) };

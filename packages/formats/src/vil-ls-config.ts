@@ -11,11 +11,11 @@ import {
   oneOf,
   type ReportProblem,
 } from './schema.js';
-import { probability, size, sizeOrZero } from './sizes.js';
+import { layerCount, probability, size, sizeOrZero } from './sizes.js';
 
 /** One stage: patches of the previous stage's map become tokens, and blocks work on them. */
 const stageSchema = object({
-  layers: field('Number of blocks.', size()),
+  layers: field('Number of blocks.', layerCount()),
   modelDim: field('Width of the hidden states; a multiple of heads.', size()),
   heads: field('Attention heads of each block.', size()),
   patchSize: field("Side of the squares of the previous stage's map that become one token.", size()),

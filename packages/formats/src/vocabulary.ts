@@ -1,5 +1,7 @@
 // Bytes to token ids and back: of models that take bytes as they are, and of the published ones, which have a dictionary.
 
+import { quoted } from './describe-value.js';
+
 /** A dictionary, or ids, that are not as they must be; the message is one line. */
 export class VocabularyError extends Error {
   override readonly name = 'VocabularyError';
@@ -160,11 +162,11 @@ function byteOfSymbol(symbol: string, style: SymbolStyle): number {
 
 function parseLine(line: string, style: SymbolStyle, where: string): DictionaryEntry {
   const match = /^(\S+) (\d{1,15})\r?$/.exec(line);
-  if (match === null) throw new VocabularyError(`${where}: expected 'symbol count', found ${shown(line)}`);
+  if (match === null) throw new VocabularyError(`${where}: expected 'symbol count', found ${quoted(line)}`);
   const symbol = match[1]!;
   const expected = symbolProblem(symbol, style);
   if (expected !== undefined)
-    throw new VocabularyError(`${where}: expected ${expected}, found ${shown(symbol)}`);
+    throw new VocabularyError(`${where}: expected ${expected}, found ${quoted(symbol)}`);
   return { symbol, count: Number(match[2]) };
 }
 
@@ -177,9 +179,4 @@ function symbolProblem(symbol: string, style: SymbolStyle): string | undefined {
   const isByte = /^(0|[1-9]\d{0,2})$/.test(symbol) && Number(symbol) < 256;
   if (!isByte) return 'a byte as a number 0 to 255 or a madeupword';
   return Number(symbol) === newline ? "no symbol 10, as the newline byte is '</s>'" : undefined;
-}
-
-/** A piece of a hostile file made safe for a terminal. */
-function shown(text: string): string {
-  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text);
 }

@@ -15,6 +15,7 @@ import {
   FieldDescriptorProto_Label as Label,
   FieldDescriptorProto_Type as Type,
 } from '@bufbuild/protobuf/wkt';
+import { quoted } from '../describe-value.js';
 
 /** `opType` of `domain` (the standard's where empty) from values by name to values by name; an empty input is one left out. */
 export interface OnnxNode {
@@ -222,7 +223,18 @@ export function encodeOnnx(model: OnnxModel): Uint8Array {
   return toBinary(modelMessage, create(modelMessage, model as unknown as MessageInitShape<DescMessage>));
 }
 
-/** A model file's content. What it says is not checked. @throws Error where the bytes are no such message */
+/** Bytes that are no model; the message is one line. */
+export class OnnxError extends Error {
+  override readonly name = 'OnnxError';
+}
+
+/** A model file's content. What it says is not checked. @throws OnnxError where the bytes are no such message */
 export function decodeOnnx(bytes: Uint8Array): OnnxModel {
-  return fromBinary(modelMessage, bytes) as unknown as OnnxModel;
+  try {
+    return fromBinary(modelMessage, bytes) as unknown as OnnxModel;
+  } catch (error) {
+    // The library has words of its own for each kind of damage, and runs out of stack where messages lie in each other without end.
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new OnnxError(`expected an ONNX model, received other bytes (${quoted(reason)})`, { cause: error });
+  }
 }

@@ -6,6 +6,7 @@ import {
   ELEMENT_TYPES,
   encodeOnnx,
   type OnnxAttribute,
+  OnnxError,
   type OnnxGraph,
   type OnnxModel,
   type OnnxTensor,
@@ -180,7 +181,8 @@ describe('bytes that are no model', () => {
     ['a field without a number', Uint8Array.of(0x00, 0x00)],
     ['a page of a server', Buffer.from('<!doctype html><html><body>Not found</body></html>')],
   ])('are refused: %s', (_, bytes) => {
-    expect(() => decodeOnnx(bytes)).toThrow(Error);
+    expect(() => decodeOnnx(bytes)).toThrow(OnnxError);
+    expect(() => decodeOnnx(bytes)).toThrow(/^expected an ONNX model, received other bytes \(.+\)$/);
   });
 
   it('never do more than throw an error', () => {
@@ -189,7 +191,7 @@ describe('bytes that are no model', () => {
         try {
           decodeOnnx(noise);
         } catch (error) {
-          expect(error).toBeInstanceOf(Error);
+          expect(error).toBeInstanceOf(OnnxError);
         }
       }),
       { numRuns: 500 },

@@ -1,8 +1,11 @@
 /** What single files hold: weights, metrics, dictionaries. */
-import { readFile } from 'node:fs/promises';
 import { type MetricsRecord, openSafetensors, parseMetrics } from '@transformer-ls/formats';
-import { FairseqDictionary } from '../data/vocabulary.js';
+import { DataError, messageOf, oneLine } from '../data/errors.js';
+import { FairseqDictionary, LARGEST_DICTIONARY } from '../data/vocabulary.js';
+import { readSmallFile } from '../run/durable.js';
 import { fileSource } from '../run/file-source.js';
+import { nodeFileSystem } from '../run/file-system.js';
+import { LARGEST_METRICS } from '../run/metrics-log.js';
 import { summariseTensors } from '../weights/tensor-summary.js';
 import type { Inspection } from './inspect-report.js';
 
@@ -31,13 +34,13 @@ export async function inspectFile(path: string): Promise<Inspection> {
 }
 
 export async function inspectMetrics(path: string): Promise<Inspection> {
-  const { records, truncated } = parseMetrics(await readFile(path, 'utf8'));
+  const { records, truncated } = parseMetrics(await textOf(path, LARGEST_METRICS));
   const facts = { records: records.length, 'last line': truncated === null ? 'whole' : 'cut short' };
   return { kind: 'metrics', path, facts, newest: newestOfEach(records) };
 }
 
 export async function inspectDictionary(path: string): Promise<Inspection> {
-  const text = await readFile(path, 'utf8');
+  const text = await textOf(path, LARGEST_DICTIONARY);
   const style = /^\d+ /.test(text) ? 'decimal' : 'characters';
   const dictionary = FairseqDictionary.parse(text, style, path);
   const total = dictionary.entries.reduce((sum, { count }) => sum + count, 0);
@@ -55,6 +58,14 @@ export async function inspectDictionary(path: string): Promise<Inspection> {
         .join(' '),
     },
   };
+}
+
+async function textOf(path: string, most: number): Promise<string> {
+  try {
+    return new TextDecoder().decode(await readSmallFile(nodeFileSystem, path, most));
+  } catch (error) {
+    throw new DataError(`${path}: ${oneLine(messageOf(error))}`);
+  }
 }
 
 /** The last record of each kind and split. */

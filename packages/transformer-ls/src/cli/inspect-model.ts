@@ -1,5 +1,4 @@
 /** What a run, checkpoint or model folder holds. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type ClassifierTrainingConfig,
@@ -15,8 +14,10 @@ import { loadLanguageModel } from '../models/language-model/weights.js';
 import { loadClassifier } from '../models/sequence-classifier/weights.js';
 import { loadImageClassifier } from '../models/vision/weights.js';
 import { listCheckpoints, verifyCheckpoint } from '../run/checkpoint.js';
+import { readSmallFile } from '../run/durable.js';
 import { fileSource } from '../run/file-source.js';
-import { METRICS_NAME } from '../run/metrics-log.js';
+import { nodeFileSystem } from '../run/file-system.js';
+import { LARGEST_METRICS, METRICS_NAME } from '../run/metrics-log.js';
 import { BEST_NAME, CHECKPOINTS_NAME } from '../run/run-folder.js';
 import { formatBytes, formatInteger } from '../text/numbers.js';
 import type { ClassName } from '../weights/class-names.js';
@@ -208,6 +209,7 @@ async function problemOf(path: string): Promise<string | null> {
 }
 
 async function metricsOf(run: string): Promise<readonly MetricsRecord[]> {
-  const text = await readFile(join(run, METRICS_NAME), 'utf8').catch(() => '');
-  return parseMetrics(text).records;
+  const path = join(run, METRICS_NAME);
+  const bytes = await readSmallFile(nodeFileSystem, path, LARGEST_METRICS).catch(() => new Uint8Array());
+  return parseMetrics(new TextDecoder().decode(bytes)).records;
 }

@@ -1,3 +1,5 @@
+export { messageOf, oneLine } from '../text/one-line.js';
+
 /** A file, corpus or download that is not what was asked for. The message is one line, fit to print as it is. */
 export class DataError extends Error {
   override readonly name = 'DataError';
@@ -7,15 +9,6 @@ export class DataError extends Error {
 export function systemErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
-}
-
-/** Names inside archives and messages about them may hold control characters, which a terminal would obey. */
-export function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').slice(0, 300);
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 const reasons: Record<string, string> = {

@@ -9,9 +9,9 @@ import { DataError, fileError, messageOf, oneLine } from './errors.js';
 const readSize = 1 << 18;
 
 /** Real text shrinks to a third, very regular logs to a hundredth; beyond this an archive is taken for a bomb. */
-const largestRatio = 250;
+export const LARGEST_RATIO = 250;
 /** Small archives may be any ratio: a thousand equal lines are no danger. */
-const ratioFreeBytes = 1 << 20;
+export const RATIO_FREE_BYTES = 1 << 20;
 
 export interface UnpackLimits {
   /** Stop with an error as soon as more bytes than this come out. */
@@ -28,7 +28,7 @@ export async function* unpackedBytes(path: string, limits: UnpackLimits): AsyncG
   const { size } = await regularFile(path);
   const kind = await fileKind(path);
   const ratioLimit =
-    kind === 'raw' ? Number.POSITIVE_INFINITY : Math.max(size * largestRatio, ratioFreeBytes);
+    kind === 'raw' ? Number.POSITIVE_INFINITY : Math.max(size * LARGEST_RATIO, RATIO_FREE_BYTES);
   let total = 0;
   try {
     for await (const chunk of openers[kind](path)) {
@@ -39,7 +39,7 @@ export async function* unpackedBytes(path: string, limits: UnpackLimits): AsyncG
       }
       if (total > ratioLimit) {
         throw new DataError(
-          `${path}: ${size} bytes unpack to more than ${ratioLimit}; more than ${largestRatio} to 1 is not text`,
+          `${path}: ${size} bytes unpack to more than ${ratioLimit}; more than ${LARGEST_RATIO} to 1 is not text`,
         );
       }
       yield chunk;

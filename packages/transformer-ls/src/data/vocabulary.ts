@@ -13,7 +13,8 @@ export {
   type Vocabulary,
 } from '@transformer-ls/formats';
 
-const largestDictionaryFile = 1 << 20;
+/** Bytes of a dictionary. */
+export const LARGEST_DICTIONARY = 1 << 20;
 
 /** Counts the bytes of a split, normally `train`, reading it once. */
 export function dictionaryOfCorpus(corpus: ByteCorpus, style: SymbolStyle): FairseqDictionary {
@@ -48,8 +49,8 @@ function readSmallText(path: string): string {
   try {
     const stats = statSync(path);
     if (!stats.isFile()) throw new DataError(`${path}: expected a dictionary file, found something else`);
-    if (stats.size > largestDictionaryFile) {
-      throw new DataError(`${path}: ${stats.size} bytes, a dictionary has at most ${largestDictionaryFile}`);
+    if (stats.size > LARGEST_DICTIONARY) {
+      throw new DataError(`${path}: ${stats.size} bytes, a dictionary has at most ${LARGEST_DICTIONARY}`);
     }
     return readFileSync(path, 'utf8');
   } catch (error) {

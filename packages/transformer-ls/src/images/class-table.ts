@@ -4,7 +4,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { DataError } from '../data/errors.js';
+import { DataError, oneLine } from '../data/errors.js';
 import { linesOf } from '../data/lines.js';
 import { MOST_CLASSES } from './class-folders.js';
 
@@ -29,7 +29,7 @@ export async function readClassTable(path: string): Promise<ClassTable> {
       throw new DataError(
         `${path}: line ${line}: expected index, identifier and name of a class between tabs`,
       );
-    if (names.has(row.id)) throw new DataError(`${path}: line ${line}: has ${row.id} again`);
+    if (names.has(row.id)) throw new DataError(`${path}: line ${line}: has ${oneLine(row.id)} again`);
     names.set(row.id, row.name);
     if (row.index !== undefined) ids[row.index] = row.id;
   }

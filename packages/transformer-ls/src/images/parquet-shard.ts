@@ -8,6 +8,7 @@ import type { FileMetaData, SchemaElement } from 'hyparquet';
 import { DataError, fileError, messageOf, oneLine, systemErrorCode } from '../data/errors.js';
 import { columnValues, type PageTools, type ParquetValue, type ValueColumn } from './parquet-values.js';
 import { MOST_PICTURES } from './picture-files.js';
+import { checkThrift } from './thrift-limits.js';
 
 /** Of one column in one group of rows, packed or unpacked; the groups of published sets of pictures have 10 to 500 MB. */
 export const MOST_GROUP_BYTES = 2 ** 30;
@@ -56,7 +57,9 @@ export async function openShard(path: string): Promise<ParquetShard> {
       throw new DataError(
         `has a description of ${length} bytes in a file of ${size}, expected at most ${MOST_METADATA_BYTES}`,
       );
-    const metadata = hyparquet.metadata(await readRange(file, size, size - 8 - length, size));
+    const description = await readRange(file, size, size - 8 - length, size);
+    checkThrift(description);
+    const metadata = hyparquet.metadata(description);
     return { metadata, columns: columnsOf(metadata.schema), groups: groupsOf(metadata), size };
   });
   return {
@@ -69,7 +72,11 @@ export async function openShard(path: string): Promise<ParquetShard> {
       withFile(path, async (file, size) => {
         const chunk = chunkOf(metadata, group, column);
         const bytes = await readRange(file, size, chunk.start, chunk.start + chunk.length);
-        const tools = { header: hyparquet.header, mostBytes: MOST_GROUP_BYTES, unpack: chunk.unpack };
+        const tools = {
+          header: checkedHeader(hyparquet.header),
+          mostBytes: MOST_GROUP_BYTES,
+          unpack: chunk.unpack,
+        };
         return columnValues(bytes, valueColumn(column), groups[group]!.rows, tools);
       }),
   };
@@ -110,6 +117,15 @@ async function loadHyparquet(): Promise<Hyparquet> {
       `parquet files need the package hyparquet, which is not installed: run npm install hyparquet (${oneLine(messageOf(error))})`,
     );
   }
+}
+
+/** The same for headers of pages, whose ends are known only when they have been read. */
+function checkedHeader(read: Hyparquet['header']): Hyparquet['header'] {
+  return (reader) => {
+    const { buffer, byteOffset, byteLength } = reader.view;
+    checkThrift(new Uint8Array(buffer, byteOffset, byteLength), reader.offset);
+    return read(reader);
+  };
 }
 
 /** Runs with the open file; what goes wrong becomes a DataError that begins with its path. */

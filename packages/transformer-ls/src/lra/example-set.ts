@@ -14,7 +14,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Infer, parseConfig, schema } from '@transformer-ls/formats';
+import { type Infer, parseConfigText, schema } from '@transformer-ls/formats';
 import { sha256OfFile } from '../data/download.js';
 import { removeAbandonedWrites, renameDurably, writeDurably } from '../data/durable-file.js';
 import { DataError, fileError, messageOf } from '../data/errors.js';
@@ -266,7 +266,7 @@ export async function readExampleSetRecord(folder: string): Promise<ExampleSetRe
   });
   if (json === undefined) return undefined;
   try {
-    return parseConfig(setSchema, JSON.parse(json), MANIFEST);
+    return parseConfigText(setSchema, json, MANIFEST);
   } catch (error) {
     throw new DataError(`${path}: ${messageOf(error)}`);
   }
@@ -281,19 +281,22 @@ export async function readExampleSetRecord(folder: string): Promise<ExampleSetRe
 export async function openExampleSet(folder: string, verify = false): Promise<ExampleSet> {
   const record = await readExampleSetRecord(folder);
   if (record === undefined) throw new DataError(`${folder}: holds no prepared set (${MANIFEST} is missing)`);
-  const load = async (name: string, file: { bytes: number; sha256: string }) => {
+  const load = async (name: string, file: { bytes: number; sha256: string }, each: number) => {
     const path = join(folder, name);
     const bytes = await readFile(path).catch((error) => {
       throw fileError('read', path, error);
     });
-    if (bytes.length !== file.bytes || (verify && hashOf(bytes) !== file.sha256)) throw damaged(path);
+    if (bytes.length !== file.bytes || bytes.length % each !== 0 || (verify && hashOf(bytes) !== file.sha256))
+      throw damaged(path);
     return Uint8Array.from(bytes).buffer;
   };
-  const offsets = new Float64Array(await load(OFFSETS, record.offsets));
+  const offsets = new Float64Array(await load(OFFSETS, record.offsets, Float64Array.BYTES_PER_ELEMENT));
+  const table = async (split: Split) =>
+    new Uint32Array(await load(examplesOf(split), record[split], Uint32Array.BYTES_PER_ELEMENT));
   const examples = {
-    train: new Uint32Array(await load(examplesOf('train'), record.train)),
-    valid: new Uint32Array(await load(examplesOf('valid'), record.valid)),
-    test: new Uint32Array(await load(examplesOf('test'), record.test)),
+    train: await table('train'),
+    valid: await table('valid'),
+    test: await table('test'),
   };
   checkTables(folder, record, offsets, examples);
   const documents = join(folder, DOCUMENTS);
@@ -308,7 +311,9 @@ function checkTables(
   examples: Record<Split, Uint32Array>,
 ): void {
   const documents = offsets.length - 1;
-  const rising = offsets.every((offset, i) => i === 0 || offset >= offsets[i - 1]!);
+  const rising = offsets.every(
+    (offset, i) => Number.isSafeInteger(offset) && (i === 0 || offset >= offsets[i - 1]!),
+  );
   if (documents < 0 || offsets[0] !== 0 || !rising || offsets[documents] !== record.documents.bytes)
     throw damaged(join(folder, OFFSETS));
   for (const split of splits)

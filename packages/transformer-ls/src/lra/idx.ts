@@ -1,10 +1,10 @@
 /** IDX, the format of MNIST: a number of equal arrays of bytes, big-endian sizes in front. */
 import { readFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
-import { DataError, fileError, messageOf } from '../data/errors.js';
+import { DataError, fileError, messageOf, oneLine } from '../data/errors.js';
 
 /** No file of this format that is read here is larger. */
-const LARGEST_FILE = 1 << 30;
+export const LARGEST_IDX_FILE = 1 << 30;
 
 /** The arrays of an IDX file of bytes, `.gz` or plain. @throws DataError where it is no such file */
 export async function readIdx(path: string): Promise<Uint8Array[]> {
@@ -14,6 +14,9 @@ export async function readIdx(path: string): Promise<Uint8Array[]> {
   if (dimensions < 1 || dimensions > 4 || bytes.length < 4 + 4 * dimensions)
     throw new DataError(`${path}: expected an IDX file of bytes with 1 to 4 dimensions`);
   const shape = Array.from({ length: dimensions }, (_, i) => view.getUint32(4 + 4 * i));
+  // Where nothing is in an array, a file of some bytes could have any number of them.
+  if (shape.includes(0))
+    throw new DataError(`${path}: expected sizes above 0, received ${shape.join(' x ')}`);
   const start = 4 + 4 * dimensions;
   const each = shape.slice(1).reduce((product, size) => product * size, 1);
   if (bytes.length !== start + shape[0]! * each)
@@ -31,8 +34,8 @@ async function unpacked(path: string): Promise<Uint8Array> {
   });
   if (raw[0] !== 0x1f || raw[1] !== 0x8b) return raw;
   try {
-    return gunzipSync(raw, { maxOutputLength: LARGEST_FILE });
+    return gunzipSync(raw, { maxOutputLength: LARGEST_IDX_FILE });
   } catch (error) {
-    throw new DataError(`${path}: is not a sound gzip file: ${messageOf(error)}`);
+    throw new DataError(`${path}: is not a sound gzip file: ${oneLine(messageOf(error))}`);
   }
 }

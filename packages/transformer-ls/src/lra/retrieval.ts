@@ -3,7 +3,7 @@
  * - the tables of Long Range Arena, `new_aan_pairs.{train,eval,test}.tsv` (label, id, id, text, text),
  * - or pairs of ids beside a file of documents, `aan.pairs.{train,val,test}.tsv` and `aan.documents.jsonl.gz`.
  */
-import { DataError, messageOf } from '../data/errors.js';
+import { DataError, messageOf, oneLine } from '../data/errors.js';
 import { fieldsOf, linesOf } from '../data/lines.js';
 
 export interface PaperPair {
@@ -60,8 +60,8 @@ export async function* pairsOfIds(
 
 /** `0`, `1`, or the `0.0` and `1.0` of the published tables. */
 function labelOf(field: Uint8Array, path: string, number: number): number {
-  const label = Number(new TextDecoder().decode(field));
-  if (label === 0 || label === 1) return label;
+  const [, label] = /^([01])(?:\.0*)?$/.exec(new TextDecoder().decode(field)) ?? [];
+  if (label !== undefined) return Number(label);
   throw new DataError(`${path}: line ${number}: expected a label 0 or 1`);
 }
 
@@ -69,6 +69,6 @@ function parsed(line: Uint8Array, path: string, number: number): { id?: unknown;
   try {
     return JSON.parse(new TextDecoder().decode(line)) ?? {};
   } catch (error) {
-    throw new DataError(`${path}: line ${number}: ${messageOf(error)}`);
+    throw new DataError(`${path}: line ${number}: ${oneLine(messageOf(error))}`);
   }
 }

@@ -1,15 +1,8 @@
 /** The sets of Long Range Arena: what each is, where its raw files come from, and how they become examples. */
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import {
-  closestName,
-  ListOpsError,
-  listOpsVocabulary,
-  parseListOps,
-  withoutBrackets,
-} from '@transformer-ls/formats';
+import { closestName, listOpsVocabulary, withoutBrackets } from '@transformer-ls/formats';
 import { DataError } from '../data/errors.js';
-import { fieldsOf, linesOf } from '../data/lines.js';
 import { Random } from '../data/random.js';
 import { cifar10Classes } from '../images/cifar-batches.js';
 import { cifar10Expects, cifar10Standing, readCifar10 } from './cifar10.js';
@@ -18,6 +11,7 @@ import { drawExamples } from './generate.js';
 import type { GeneratorName } from './generators.js';
 import { CIFAR_PIXELS, type GreyExample } from './grey-images.js';
 import { readIdx } from './idx.js';
+import { listOpsOfTable } from './listops-table.js';
 import { HARD_PATHFINDER, pathfinderFolder, picturesOfFolder } from './pathfinder-folder.js';
 import type { pathfinderShapes } from './pathfinder-shapes.js';
 import { pairsOfIds, pairsOfTable, readDocuments } from './retrieval.js';
@@ -128,27 +122,6 @@ const listOpsFiles: Record<Split, string[]> = {
   valid: ['basic_val.tsv', 'basic_val.tsv.gz'],
   test: ['basic_test.tsv', 'basic_test.tsv.gz'],
 };
-
-/** A table with the header `Source<TAB>Target`; labels are computed anew and must agree. */
-async function* listOpsOfTable(path: string) {
-  let number = 0;
-  const decoder = new TextDecoder();
-  for await (const line of linesOf(path)) {
-    number += 1;
-    const [source, target] = fieldsOf(line, 1).map((field) => decoder.decode(field));
-    if (number === 1 && source === 'Source') continue;
-    try {
-      const example = parseListOps(source!);
-      if (String(example.label) !== target)
-        throw new DataError(`its value is ${example.label}, the label says ${JSON.stringify(target)}`);
-      yield example;
-    } catch (error) {
-      if (error instanceof DataError || error instanceof ListOpsError)
-        throw new DataError(`${path}: line ${number}: ${error.message}`);
-      throw error;
-    }
-  }
-}
 
 /** One in ten training reviews chooses the checkpoint. */
 const HELD_OUT_REVIEWS = 10;

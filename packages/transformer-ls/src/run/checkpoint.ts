@@ -1,5 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { safetensorsChunks, type WritableTensors } from '@transformer-ls/formats';
+import { messageOf, oneLine } from '../text/one-line.js';
 import {
   digestFile,
   type FileDigest,
@@ -288,7 +289,7 @@ async function verifyFile(fileSystem: FileSystem, path: string, expected: FileDi
 
 function explain(error: unknown): string {
   if (errorCode(error) === 'ENOENT') return 'it is missing';
-  return error instanceof Error ? error.message.replace(/\s+/g, ' ') : String(error);
+  return oneLine(messageOf(error));
 }
 
 function damaged(file: string, reason: string): RunFolderError {

@@ -65,6 +65,19 @@ describe('a prepared set', () => {
     await expect(openExampleSet(folder)).rejects.toThrow(/is damaged; prepare the set again$/);
   });
 
+  it.each(['documents.offsets', 'train.examples'])(
+    'is refused where %s is no whole number of entries long, and its record agrees',
+    async (name) => {
+      const folder = scratchFolder();
+      (await toySet(folder)).close();
+      appendFileSync(join(folder, name), 'x');
+      const record = JSON.parse(readFileSync(join(folder, 'set.json'), 'utf8'));
+      record[name === 'train.examples' ? 'train' : 'offsets'].bytes += 1;
+      writeFileSync(join(folder, 'set.json'), JSON.stringify(record));
+      await expect(openExampleSet(folder)).rejects.toThrow(/is damaged; prepare the set again$/);
+    },
+  );
+
   it('is refused where a byte has changed and it is verified', async () => {
     const folder = scratchFolder();
     (await toySet(folder)).close();

@@ -48,7 +48,7 @@ describe('preparing a set', () => {
   it.each([
     ['a wrong label', '[MAX 4 2 ]\t5\n', /line 2: its value is 4, the label says "5"$/],
     ['an unknown word', '[AVG 4 2 ]\t3\n', /line 2: expected a digit/],
-    ['no label', '[MAX 4 2 ]\n', /line 2: its value is 4, the label says undefined$/],
+    ['no label', '[MAX 4 2 ]\n', /line 2: its value is 4, the label says nothing$/],
   ])('ListOps tables with %s are refused by their line', async (_, line, message) => {
     const [from, folder] = [scratchFolder(), scratchFolder()];
     writeFileSync(join(from, 'basic_train.tsv'), `Source\tTarget\n${line}`);

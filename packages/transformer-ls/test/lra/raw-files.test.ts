@@ -84,6 +84,11 @@ describe('IDX', () => {
       header(2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1),
       /bytes after its sizes, found 0$/,
     ],
+    [
+      'any number of arrays of nothing',
+      header(2 ** 32 - 1, 0),
+      /expected sizes above 0, received 4294967295 x 0$/,
+    ],
     ['numbers that are no bytes', Buffer.of(0, 0, 0x0d, 1, 0, 0, 0, 0), /expected an IDX file of bytes/],
     ['nothing', Buffer.of(), /expected an IDX file of bytes/],
     ['half a gzip file', gzipSync(Buffer.alloc(1000, 7)).subarray(0, 15), /is not a sound gzip file/],
@@ -180,6 +185,8 @@ describe('pairs of papers', () => {
   it.each([
     ['1\tA\tB\tonly one text\n', /line 1: expected label, two ids and two texts/],
     ['2\tA\tB\tx\ty\n', /line 1: expected a label 0 or 1/],
+    ['\tA\tB\tx\ty\n', /line 1: expected a label 0 or 1/],
+    ['0x1\tA\tB\tx\ty\n', /line 1: expected a label 0 or 1/],
   ])('a table with %j is refused', async (line, message) => {
     await expect(all(pairsOfTable(fileOf(line)))).rejects.toThrow(message);
   });
@@ -191,6 +198,7 @@ describe('pairs of papers', () => {
     );
     await expect(readDocuments(fileOf('{"id":"A"}\n'))).rejects.toThrow(/line 1: expected \{"id"/);
     await expect(readDocuments(fileOf('{"id":\n'))).rejects.toThrow(/line 1: /);
+    await expect(readDocuments(fileOf('\x1b[2J\u2028\n'))).rejects.toThrow(/^[^\p{Cc}\p{Zl}]+$/u);
     await expect(readDocuments(fileOf('null\n'))).rejects.toThrow(/line 1: expected \{"id"/);
   });
 });

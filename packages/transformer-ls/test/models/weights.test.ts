@@ -153,7 +153,9 @@ describe('what cannot be loaded gets one line', () => {
       writeFileSync(join(path, 'config.json'), text.replace(from, to));
     };
     change(/"layers": 2/, '"layers": 1000000');
-    expect(await messageOf(path)).toContain('expected weights of 1000000 layers, found 2');
+    expect(await messageOf(path)).toContain('layers: expected a whole number at least 1 and at most 1000');
+    change(/"layers": 2/, '"layers": 1000');
+    expect(await messageOf(path)).toContain('expected weights of 1000 layers, found 2');
     change(/"innerDim": 128/, '"innerDim": 2000000000');
     expect(await messageOf(path)).toContain(
       'layers.0.ff.fc1.weight: expected shape [2000000000,64], found [128,64]',

@@ -1,14 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -24,6 +15,7 @@ import {
 } from '../../src/run/checkpoint.js';
 import { fileSource } from '../../src/run/file-source.js';
 import { contentOfStep } from './content-of-step.mjs';
+import { canMount } from './disk-trouble.js';
 import { faultyFileSystem } from './faulty-file-system.js';
 
 let folder = '';
@@ -288,18 +280,3 @@ describe('failing disks', () => {
     },
   );
 });
-
-function canMount(): boolean {
-  if (process.getuid?.() !== 0 || !existsSync('/proc/mounts')) return false;
-  const place = join(tmpdir(), `mount-trial-${process.pid}`);
-  mkdirSync(place);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', place], { stdio: 'ignore' });
-    execFileSync('umount', [place], { stdio: 'ignore' });
-    return statSync(place).isDirectory();
-  } catch {
-    return false;
-  } finally {
-    execFileSync('rmdir', [place]);
-  }
-}

@@ -1,4 +1,5 @@
 /** Weights of sequence classifiers: found, checked, loaded. */
+import { totalmem } from 'node:os';
 import {
   type ClassifierConfig,
   type ClassifierTrainingConfig,
@@ -6,6 +7,7 @@ import {
 } from '@transformer-ls/formats';
 import { scope } from '@transformer-ls/torch';
 import { fileSource } from '../../run/file-source.js';
+import { formatBytes } from '../../text/numbers.js';
 import { classNamesOf, numberedClasses } from '../../weights/class-names.js';
 import { fillWeights, openWeights } from '../../weights/load.js';
 import {
@@ -73,11 +75,11 @@ export function checkClassifierSizes(
     throw new WeightsError(`${path}: expected weights of ${wanted} blocks, found ${blocks.size}`);
   const first = sharedLayers ? 'transformer' : 'transformer_0';
   const positions = shapes.get('model.embeddings.position_embeddings.weight')?.[0] ?? 0;
-  const expected: [string, number[]][] = [
+  const expected: Sizes = [
     ['model.embeddings.word_embeddings.weight', [vocabularySize, modelDim]],
     ['seq_classifer.mlpblock.2.weight', [classes, innerDim]],
-    [`model.${first}.mha.W_q.weight`, [modelDim, modelDim]],
     [`model.${first}.mlpblock.0.weight`, [innerDim, modelDim]],
+    ...attentionSizes(config, `model.${first}.mha`),
   ];
   for (const [name, shape] of expected)
     if (String(shapes.get(name)) !== String(shape))
@@ -86,4 +88,43 @@ export function checkClassifierSizes(
       );
   if (config.maxLength > positions)
     throw new WeightsError(`${path}: expected ${config.maxLength} positions, found ${positions}`);
+  checkFilling(config, path);
+}
+
+type Sizes = readonly (readonly [name: string, shape: readonly number[]])[];
+
+/** The tensors of the first block whose sizes the mechanism decides. */
+function attentionSizes({ modelDim, heads, maxLength, attention }: ClassifierConfig, at: string): Sizes {
+  const { name, projectionRank, convolutionSize, randomFeatures, hashes, blockSize, randomBlocks } =
+    attention;
+  const projection: Sizes =
+    projectionRank > 0 ? [[`${at}.dconv_fc.weight`, [heads * projectionRank, modelDim]]] : [];
+  const convolution: Sizes =
+    convolutionSize === null ? [] : [[`${at}.conv.weight`, [heads, 1, convolutionSize, 1]]];
+  const buckets = Math.max(1, Math.round(maxLength / blockSize / 2));
+  const sizes: Partial<Record<typeof name, Sizes>> = {
+    'long-short': [...projection, ...convolution],
+    'projection-only': [...projection, ...convolution],
+    'window-only': convolution,
+    linformer: [[`${at}.attn.E`, [heads, projectionRank, maxLength]]],
+    performer: [[`${at}.directions`, [randomFeatures, modelDim / heads]]],
+    reformer: [[`${at}.rotations`, [hashes, modelDim / heads, buckets]]],
+    bigbird: [[`${at}.picks`, [Math.ceil(maxLength / blockSize), randomBlocks]]],
+  };
+  const query = name === 'reformer' ? 'W_qk' : 'W_q';
+  return [[`${at}.${query}.weight`, [modelDim, modelDim]], ...(sizes[name] ?? [])];
+}
+
+const BYTES_OF_FLOAT32 = 4;
+
+/** A sequence is filled up to whole windows or blocks, and no tensor of a file vouches for their size. */
+function checkFilling({ modelDim, attention }: ClassifierConfig, path: string): void {
+  const { windowSize, blockSize, landmarks, globalTokens } = attention;
+  const tokens = Math.max(windowSize, blockSize, landmarks, globalTokens);
+  const bytes = tokens * modelDim * BYTES_OF_FLOAT32;
+  if (bytes > totalmem() / 4)
+    throw new WeightsError(
+      `${path}: sequences of ${tokens} tokens, which is the largest size of its attention, need ${formatBytes(bytes)}, ` +
+        `expected at most a quarter of the machine's ${formatBytes(totalmem())}`,
+    );
 }
