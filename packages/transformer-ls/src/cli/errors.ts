@@ -29,6 +29,7 @@ const EXPECTED_ERRORS = new Set([
   'ArgumentError',
   'NativeLoadError',
   'TrainingError',
+  'DistributedError',
   'DashboardError',
 ]);
 

@@ -1,0 +1,61 @@
+/** Gradients summed over all processes, begun while the backward pass still makes others; see native/gradient_buckets.cc. */
+import type { Tensor } from '../tensor.js';
+import { distributed } from './binding.js';
+import { guarded } from './errors.js';
+import type { ProcessGroup } from './process-group.js';
+
+/** As much as PyTorch's own puts into one. */
+const BUCKET_BYTES = 25 * 2 ** 20;
+
+export interface GradientBucketsOptions {
+  /** Bytes of gradients that are summed at once. Default: 25 MiB. */
+  readonly bucketBytes?: number;
+  /** Whether sums begin during the backward pass. Default true. */
+  readonly overlap?: boolean;
+}
+
+/**
+ * Use: `begin` before the backward passes whose gradients are to be summed with all that was added before, `finish` behind them; then
+ * `.grad` of every parameter is the sum over all processes. One that no process has a gradient of stays without.
+ */
+export class GradientBuckets {
+  readonly count: number;
+  private number: number;
+  private readonly overlap: boolean;
+
+  /** @param parameters leaves that require grad, the same in every process */
+  constructor(
+    private readonly group: ProcessGroup,
+    parameters: readonly Tensor[],
+    { bucketBytes = BUCKET_BYTES, overlap = true }: GradientBucketsOptions = {},
+  ) {
+    const handles = parameters.map((one) => one.live('GradientBuckets'));
+    const { id, buckets } = guarded('gradient buckets', group.timeoutSeconds, () =>
+      distributed().openBuckets(group.handle, handles, bucketBytes),
+    );
+    this.number = id;
+    this.count = buckets;
+    this.overlap = overlap;
+  }
+
+  begin(): void {
+    distributed().beginBuckets(this.number, this.overlap);
+  }
+
+  /**
+   * Waits for all sums. Returns how many of them had begun before the backward pass was over.
+   *
+   * @throws DistributedError where another process has ended or does not answer
+   */
+  finish(): number {
+    const { rank, world, timeoutSeconds } = this.group;
+    return guarded(`rank ${rank} of ${world}, sum of the gradients`, timeoutSeconds, () =>
+      distributed().finishBuckets(this.number),
+    );
+  }
+
+  close(): void {
+    if (this.number >= 0) distributed().closeBuckets(this.number);
+    this.number = -1;
+  }
+}
