@@ -2,6 +2,8 @@
  * How a process finds the others: torch's variables RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as
  * torchrun, the training operators of Kubernetes and people's SLURM scripts set them.
  */
+import { dirname, join } from 'node:path';
+import { buildInfo } from '../device.js';
 import { DistributedError } from './errors.js';
 import { Store } from './store.js';
 
@@ -41,7 +43,7 @@ export interface MeetingPlace {
 /** @param seconds how long to wait for the store @throws DistributedError in one line */
 export function meet(membership: Membership, seconds: number, env: Environment = process.env): MeetingPlace {
   const { world, localWorld } = membership;
-  const file = env[RENDEZVOUS_FILE];
+  const file = env[RENDEZVOUS_FILE] ?? fileOfAgent(membership, env);
   const store = file === undefined ? tcpStore(membership, seconds, env) : Store.inFile(file, world, seconds);
   const interfaces = (env.GLOO_SOCKET_IFNAME ?? '').split(',').filter((name) => name !== '');
   const isOneMachine = file !== undefined || localWorld === world || isLoopback(text(env, 'MASTER_ADDR'));
@@ -57,8 +59,41 @@ export function meet(membership: Membership, seconds: number, env: Environment =
 function tcpStore({ rank }: Membership, seconds: number, env: Environment): Store {
   const host = text(env, 'MASTER_ADDR');
   const port = wholeNumber(env, 'MASTER_PORT', 1, 65_535);
-  const isServer = rank === 0 && env.TORCHELASTIC_USE_AGENT_STORE !== 'True';
-  return Store.overTcp(host, port, { isServer, onLoopback: isLoopback(host), seconds });
+  const isServer = rank === 0 && !isKeptByAgent(env);
+  const store = Store.overTcp(host, port, { isServer, onLoopback: isLoopback(host), seconds });
+  if (isKeptByAgent(env)) refuseOtherProtocol(store, `${host}:${port}`);
+  return store;
+}
+
+function isKeptByAgent(env: Environment): boolean {
+  return env.TORCHELASTIC_USE_AGENT_STORE === 'True';
+}
+
+function isOldTorch(): boolean {
+  return buildInfo().version.startsWith('1.');
+}
+
+/** The stores of torch 1 and 2 do not understand each other, and close the connection at the first question. */
+function refuseOtherProtocol(store: Store, place: string): void {
+  try {
+    store.get('transformer-ls');
+  } catch {
+    throw new DistributedError(
+      `the store that torchrun keeps at ${place} does not understand libtorch ${buildInfo().version}; set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun`,
+      'other',
+    );
+  }
+}
+
+/**
+ * Where torch 1 meets under a torchrun of torch 2, on one machine: in the folder that torchrun has made for this attempt, the one
+ * above those in which each process may leave its error.
+ */
+function fileOfAgent({ world, localWorld }: Membership, env: Environment): string | undefined {
+  const { TORCHELASTIC_ERROR_FILE: errorFile } = env;
+  if (!isKeptByAgent(env) || localWorld !== world || errorFile === undefined || !isOldTorch())
+    return undefined;
+  return join(dirname(dirname(errorFile)), 'transformer-ls-store');
 }
 
 function isLoopback(host: string): boolean {
