@@ -51,22 +51,24 @@ function variantsOf({ processes, threads }) {
   ];
 }
 
-/** Milliseconds of a step: that of the slowest process, which the others wait for. */
-async function stepTime(variant, settings, folder) {
+/** Milliseconds of a step: that of the slowest process, which the others wait for; and of the processor, all processes together. */
+async function measure({ times, cpu, ...variant }, settings, folder) {
   const ranks = await runProcesses(variant, settings, folder);
-  const steps = ranks[0].map((_, step) => Math.max(...ranks.map((times) => times[step])));
-  return median(steps);
+  const steps = ranks[0].times.map((_, step) => Math.max(...ranks.map((rank) => rank.times[step])));
+  times.push(median(steps));
+  cpu.push(ranks.reduce((sum, rank) => sum + rank.cpu, 0));
 }
 
 function describe(settings, rows) {
   const { processes, preset, batchSize, segmentLength, steps, rounds, threads } = settings;
   const alone = median(rows[0].times);
-  const lines = rows.map(({ name, processes: count, times }) => {
+  const lines = rows.map(({ name, processes: count, times, cpu }) => {
     const ms = median(times);
     const speed = Math.round((1000 * batchSize * segmentLength) / ms);
     return [
       name,
       ms.toFixed(1),
+      median(cpu).toFixed(1),
       String(speed),
       (alone / ms).toFixed(2),
       `${Math.round((100 * alone) / (ms * count))} %`,
@@ -76,9 +78,9 @@ function describe(settings, rows) {
     `# ${processes} processes beside one`,
     '',
     `${machine()}; load average ${loadavg()[0].toFixed(1)}. Language model ${preset}, ${batchSize} lanes of ${segmentLength} tokens for all processes together, ${threads} thread(s) each, float32, AdamW; medians of ${rounds} rounds of ${steps} steps.`,
-    `Efficiency is the speed of one process times its part of ${processes}: 100 % would be ${processes} times as fast.`,
+    `Efficiency is the speed of one process times its part of ${processes}: 100 % would be ${processes} times as fast. CPU ms: of the processor, all processes together.`,
     '',
-    table(['what', 'ms a step', 'tokens/s', 'beside one', 'efficiency'], lines),
+    table(['what', 'ms a step', 'CPU ms', 'tokens/s', 'beside one', 'efficiency'], lines),
     '',
   ].join('\n');
 }
@@ -89,10 +91,10 @@ async function main() {
     throw new Error(`--batch: expected a multiple of ${settings.processes}, received ${settings.batchSize}`);
   if (settings.processes > cpus().length) console.error('more processes than cores: they will take turns');
   const folder = mkdtempSync(join(tmpdir(), 'tls-bench-'));
-  const rows = variantsOf(settings).map((variant) => ({ ...variant, times: [] }));
+  const rows = variantsOf(settings).map((variant) => ({ ...variant, times: [], cpu: [] }));
   try {
     for (let round = 0; round < settings.rounds; round++) {
-      for (const row of rows) row.times.push(await stepTime(row, settings, folder));
+      for (const row of rows) await measure(row, settings, folder);
       console.error(`round ${round + 1} of ${settings.rounds} measured`);
       if (settings.out) writeFileSync(settings.out, describe(settings, rows));
     }

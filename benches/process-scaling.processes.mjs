@@ -1,4 +1,4 @@
-/** The processes of benches/process-scaling.mjs: starts them, and gathers the milliseconds of their steps. */
+/** The processes of benches/process-scaling.mjs: starts them, and gathers what their steps took. */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const WORKER = fileURLToPath(new URL('./process-scaling.worker.mjs', import.meta.url));
 let meetings = 0;
 
-/** @returns {Promise<number[][]>} of each process */
+/** @returns {Promise<{ times: number[], cpu: number }[]>} milliseconds of each process's steps, and of the processor for one */
 export function runProcesses({ processes, threads, exchange }, settings, folder) {
   meetings += 1;
   const place = join(folder, `store-${meetings}`);
@@ -20,22 +20,22 @@ export function runProcesses({ processes, threads, exchange }, settings, folder)
         LOCAL_WORLD_SIZE: String(processes),
         TRANSFORMER_LS_RENDEZVOUS: place,
       };
-      return timesOf(
+      return measuredBy(
         fork(WORKER, [JSON.stringify(job)], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
       );
     }),
   );
 }
 
-function timesOf(child) {
+function measuredBy(child) {
   return new Promise((resolve, reject) => {
-    let times;
+    let measured;
     child.once('error', reject);
     child.once('message', (said) => {
-      times = said;
+      measured = said;
     });
     child.once('close', (code) => {
-      if (times !== undefined && code === 0) resolve(times);
+      if (measured !== undefined && code === 0) resolve(measured);
       else reject(new Error(`a process ended with code ${code}`));
     });
   });

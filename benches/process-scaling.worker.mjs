@@ -55,12 +55,15 @@ const trainer = new Trainer({
   ranks: exchange === 'none' ? Ranks.alone : joined,
 });
 const times = [];
+let busy = process.cpuUsage();
 for (let step = 0; step < WARM_UP + steps; step++) {
+  if (step === WARM_UP) busy = process.cpuUsage();
   // Those who exchange nothing run side by side all the same.
   joined.sum([0]);
   const started = performance.now();
   trainer.update();
   if (step >= WARM_UP) times.push(performance.now() - started);
 }
+const { user, system } = process.cpuUsage(busy);
 joined.leave();
-process.send(times, () => process.disconnect());
+process.send({ times, cpu: (user + system) / 1000 / steps }, () => process.disconnect());
