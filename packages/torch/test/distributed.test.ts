@@ -24,10 +24,27 @@ async function run(world: number, ...scenario: string[]) {
   }
 }
 
-async function runWell(world: number, ...scenario: string[]) {
+async function runWell<Said>(world: number, ...scenario: string[]): Promise<Said[][]> {
   const ends = await run(world, ...scenario);
   for (const end of ends) expect([end.code, end.signal], end.error).toEqual([0, null]);
-  return ends.map(({ said }) => said as Record<string, never>[]);
+  return ends.map(({ said }) => said as Said[]);
+}
+
+interface Collected {
+  readonly dtype: string;
+  readonly count: number;
+  readonly reduced: number[];
+  readonly spread: number[];
+  readonly all: number[][];
+  readonly got: number[];
+}
+
+interface Summed {
+  readonly gradients: number[][];
+  readonly unused: null;
+  readonly lonely: number[];
+  readonly early: number;
+  readonly count: number;
 }
 
 const element = (of: number, i: number) => ((of + 1) * (i + 3)) % 17;
@@ -36,7 +53,7 @@ describe.skipIf(!distributedBackends().gloo)('processes over Gloo', () => {
   it.each([2, 3])(
     '%s: all-reduce, broadcast, all-gather, send and receive give what plain sums give',
     async (world) => {
-      const said = await runWell(world, 'sums');
+      const said = await runWell<Collected>(world, 'sums');
       for (const [rank, cases] of said.entries()) {
         expect(cases).toHaveLength(20);
         for (const { dtype, count, reduced, spread, all, got } of cases) {
@@ -53,8 +70,8 @@ describe.skipIf(!distributedBackends().gloo)('processes over Gloo', () => {
   );
 
   it('sums of float32 are the same bits in every process and every time', async () => {
-    const said = await runWell(3, 'bits');
-    const sums = said.flatMap(([only]) => only!.sums as string[]);
+    const said = await runWell<{ sums: string[] }>(3, 'bits');
+    const sums = said.flatMap(([only]) => only!.sums);
     expect(sums).toHaveLength(9);
     expect(new Set(sums).size).toBe(1);
   });
@@ -74,6 +91,17 @@ describe.skipIf(!distributedBackends().gloo)('processes over Gloo', () => {
     expect((first!.said[0] as { seconds: number }).seconds).toBeLessThan(10);
   });
 
+  it('one wait may be shorter than the timeout of the group', async () => {
+    const [first] = await run(2, 'impatient');
+    expect([first!.code, first!.signal], first!.error).toEqual([0, null]);
+    expect(first!.said).toEqual([
+      { isDone: false },
+      expect.objectContaining({
+        message: 'rank 0 of 2, all-reduce: no answer from another process within 0.5 s',
+      }),
+    ]);
+  });
+
   it('a process that is killed is noticed at once, in one line', async () => {
     const [first, second] = await run(2, 'gone');
     expect(second!.signal).toBe('SIGKILL');
@@ -86,7 +114,7 @@ describe.skipIf(!distributedBackends().gloo)('processes over Gloo', () => {
   });
 
   it('what cannot be done is refused in one line', async () => {
-    const [said] = await runWell(2, 'refusals');
+    const [said] = await runWell<{ message: string }>(2, 'refusals');
     expect(said!.map(({ message }) => message)).toEqual([
       'rank 0 of 2, broadcast: expected a rank below 2, received 2',
       'rank 0 of 2, all-reduce: expected a contiguous tensor',
@@ -99,8 +127,8 @@ describe.skipIf(!distributedBackends().gloo)('processes over Gloo', () => {
     async (how) => {
       const world = 2;
       const [[expected], said] = await Promise.all([
-        runWell(1, 'expected-buckets', String(world)),
-        runWell(world, 'buckets', how),
+        runWell<Summed>(1, 'expected-buckets', String(world)),
+        runWell<Summed>(world, 'buckets', how),
       ]);
       for (const steps of said)
         for (const [step, { gradients, unused, lonely, early, count }] of steps.entries()) {
@@ -109,10 +137,7 @@ describe.skipIf(!distributedBackends().gloo)('processes over Gloo', () => {
           expect(count).toBe(3);
           // The first pass shows when a bucket is full. The last one holds a parameter that gets no gradient: it stays until the end.
           expect(early).toBe(how === 'overlap' && step > 0 ? 2 : 0);
-          const [got, wanted] = [
-            (gradients as number[][]).flat(),
-            (expected![step]!.gradients as number[][]).flat(),
-          ];
+          const [got, wanted] = [gradients.flat(), expected![step]!.gradients.flat()];
           for (const [i, value] of got.entries()) expect(value).toBeCloseTo(wanted[i]!, 14);
         }
       expect(said[0]).toEqual(said[1]);

@@ -62,8 +62,17 @@ const scenarios = {
     const group = join();
     if (rank === 1) return new Promise((resolve) => setTimeout(resolve, 4000));
     failing(() => group.allReduce(own(4, 'float32')).wait());
-    const short = group.backend;
-    say({ short });
+  },
+
+  /** One wait is shorter than the timeout of the group. */
+  impatient() {
+    const group = join();
+    if (rank === 1) return new Promise((resolve) => setTimeout(resolve, 3000));
+    const work = group.allReduce(own(4, 'float32'));
+    say({ isDone: work.isDone() });
+    failing(() => work.wait(0.5));
+    // What is still under way must not keep the process.
+    process.exit(0);
   },
 
   gone() {

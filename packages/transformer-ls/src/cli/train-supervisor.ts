@@ -97,7 +97,7 @@ export async function superviseTraining(
 }
 
 /** Which of several processes this one was started as, by torchrun or the like. */
-function launchedAs(): Membership | null {
+export function launchedAs(): Membership | null {
   const membership = membershipFrom();
   return membership === null || membership.world === 1 ? null : membership;
 }

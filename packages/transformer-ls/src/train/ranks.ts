@@ -3,6 +3,7 @@
  * process must come to the same calls in the same order.
  */
 import {
+  cat,
   DistributedError,
   distributedBackends,
   emptyLike,
@@ -121,18 +122,22 @@ export class Ranks {
     });
   }
 
-  /** Replaces tensors by their means over all processes. */
+  /** Replaces tensors of one dtype by their means over all processes. */
   average(tensors: readonly Tensor[]): void {
     if (this.joined === null || tensors.length === 0) return;
     const { group } = this.joined;
-    noGrad(() => {
-      for (const one of tensors)
-        scope(() => {
-          const sum = one.to({ device: 'cpu' }).clone().contiguous();
-          group.allReduce(sum).wait();
-          one.copy_(sum.mul(1 / this.share.world));
-        });
-    });
+    noGrad(() =>
+      scope(() => {
+        const sums = cat(tensors.map((one) => one.to({ device: 'cpu' }).reshape([-1])));
+        group.allReduce(sums).wait();
+        sums.mul_(1 / this.share.world);
+        let start = 0;
+        for (const one of tensors) {
+          one.copy_(sums.narrow(0, start, one.numel).reshape([...one.shape]));
+          start += one.numel;
+        }
+      }),
+    );
   }
 
   /**
@@ -191,7 +196,10 @@ export class Ranks {
     return new GradientBuckets(summing, parameters, { overlap: options.overlap ?? true });
   }
 
-  /** What the first process finds out, told to all. The others wait as long as it takes, and hear signals meanwhile. */
+  /**
+   * What the first process finds out, told to all; once for each name. The others wait as long as it takes, and hear signals
+   * meanwhile.
+   */
   async told<T>(name: string, find: () => T | Promise<T>): Promise<T> {
     if (this.joined === null) return find();
     const { store, options } = this.joined;

@@ -22,6 +22,15 @@ const membership = torch.membershipFrom();
 const isAlone = membership === null || membership.world === 1;
 const ranks = isAlone ? Ranks.alone : Ranks.join(membership, { timeoutSeconds: 120 });
 torch.setNumThreads(1);
+
+// Means over all processes, of tensors of any shape.
+const { rank, world } = ranks.share;
+const averaged = [torch.full([2], rank), torch.full([3, 1], 10 * rank)];
+ranks.average(averaged);
+const means = averaged.map((one) => one.mean().item());
+if (means[0] !== (world - 1) / 2 || means[1] !== 5 * (world - 1))
+  throw new Error(`expected means of 0 to ${world - 1}, received ${means}`);
+
 // Others than the first begin with other weights: they must be given the first one's.
 torch.manualSeed(config.seed + ranks.share.rank);
 const model = createLanguageModel(config.model);
