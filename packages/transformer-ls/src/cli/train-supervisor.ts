@@ -66,8 +66,9 @@ export async function superviseTraining(
   const said = new Map<number, Failed>();
   const crew = new Crew(processes);
   const interrupts = handOnInterrupts(crew, progress);
+  const lines = new Set<string>();
   for (const { rank, child } of crew.members) {
-    const speaker = rank === 0 ? progress : echo(progress, rank);
+    const speaker = rank === 0 ? remembering(progress, lines) : echo(progress, rank, lines);
     child.on('message', (message: FromWorker) => {
       if (message.type === 'failed') said.set(rank, message);
       else hear(message, rank === 0 ? heard : {}, speaker);
@@ -120,9 +121,21 @@ function silentProgress(): Progress {
   return { start: nothing, record: nothing, message: nothing, finish: nothing };
 }
 
-/** What another process than the first says: only lines that the first has not said. */
-function echo(progress: Progress, rank: number): Progress {
-  return { ...silentProgress(), message: (line) => progress.message(`rank ${rank}: ${line}`) };
+/** What the first process says, with its lines kept in `lines`. */
+function remembering(progress: Progress, lines: Set<string>): Progress {
+  const message = (line: string) => {
+    lines.add(line);
+    progress.message(line);
+  };
+  return { ...progress, message };
+}
+
+/** What another process says: only lines that the first has not said, which makes ready alone what both then describe. */
+function echo(progress: Progress, rank: number, lines: ReadonlySet<string>): Progress {
+  const message = (line: string) => {
+    if (!lines.has(line)) progress.message(`rank ${rank}: ${line}`);
+  };
+  return { ...silentProgress(), message };
 }
 
 function hear(message: FromWorker, heard: Heard, progress: Progress): void {
