@@ -1,13 +1,14 @@
 // Sums gradients over the processes of a group while the backward pass still makes others.
 //
-// Parameters lie in buckets, from the last to the first, which is about the order in which their gradients come. A bucket is one flat
-// tensor: the gradients one after the other, then a 1 for every parameter that has one, so that one unused everywhere stays
-// without. When the last gradient of a bucket is there, and the buckets before it are on their way, its sum is begun; `finish` waits
-// and lets every gradient be a view of the sum. Which parameter lies where depends on the parameters alone, and buckets leave
-// in their order in every process: the sums are the same, bit by bit, each time.
+// Parameters lie in buckets, in the order in which their gradients come. A bucket is one flat tensor: the gradients one after the
+// other, then a 1 for every parameter that has one, so that one unused everywhere stays without. When the last gradient of a bucket is
+// there, and the buckets before it are on their way, its sum is begun; `finish` waits and lets every gradient be a view of the sum.
 //
-// How often a parameter's gradient is added to during one pass (more than once where blocks are computed again, each with a backward
-// pass of its own) is learned from the first pass, whose buckets all leave at its end.
+// The first pass shows in which order gradients come, and how often one is added to in a pass (more than once where blocks are computed
+// again, each with a backward pass of its own): its buckets are laid out when it is over, as the first process saw it, and leave then. The
+// order of registration would not do: gradients of what a forward pass computes ahead for all layers, such as keys of
+// positions, come last. The order is a matter of the model alone, and buckets leave in theirs in every process, so the sums are the
+// same, bit by bit, each time and after a restart too.
 #include "distributed.h"
 
 #ifdef TLS_DISTRIBUTED
@@ -16,10 +17,12 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <numeric>
 
 namespace tls {
 namespace {
@@ -27,12 +30,7 @@ namespace {
 class GradientBuckets {
  public:
   GradientBuckets(GroupPointer group, std::vector<at::Tensor> parameters, int64_t most_bytes)
-      : group_(std::move(group)), parameters_(std::move(parameters)), places_(parameters_.size()) {
-    for (size_t i = parameters_.size(); i-- > 0;) place(i, most_bytes);
-    for (Bucket& bucket : buckets_) {
-      int64_t flags = static_cast<int64_t>(bucket.members.size());
-      bucket.flat = at::zeros({bucket.elements + flags}, parameters_[bucket.members[0]].options().requires_grad(false));
-    }
+      : group_(std::move(group)), parameters_(std::move(parameters)), most_bytes_(most_bytes), places_(parameters_.size()) {
     for (size_t i = 0; i < parameters_.size(); ++i) watch(i);
   }
 
@@ -40,14 +38,16 @@ class GradientBuckets {
     for (Watched& one : watched_) one.accumulator->del_post_hook(one.hook);
   }
 
+  // Known after the first pass.
   size_t count() const { return buckets_.size(); }
 
   // The next backward passes, until `finish`, make the gradients that are summed.
   void begin(bool early) {
     std::lock_guard<std::mutex> lock(mutex_);
     active_ = true;
-    early_ = early && learned_;
+    early_ = early && is_laid_out();
     next_ = 0;
+    arrivals_ = 0;
     for (Place& place : places_) place.seen = 0;
     for (Bucket& bucket : buckets_) bucket.waiting_for = waiting(bucket);
   }
@@ -57,9 +57,7 @@ class GradientBuckets {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!active_) bad_argument("the gradients of no pass are being summed");
     active_ = false;
-    if (!learned_)
-      for (Place& place : places_) place.expected = place.seen;
-    learned_ = true;
+    if (!is_laid_out()) lay_out();
     int64_t early = static_cast<int64_t>(next_);
     while (next_ < buckets_.size()) leave(buckets_[next_++]);
     for (Bucket& bucket : buckets_) arrive(bucket);
@@ -68,9 +66,10 @@ class GradientBuckets {
 
  private:
   struct Place {
-    size_t bucket;
-    int64_t offset;
-    int64_t flag;
+    size_t bucket = 0;
+    int64_t offset = 0;
+    int64_t flag = 0;
+    size_t arrived = 0;  // when the last one was added, counted in the first pass; 0: none was
     int seen = 0;      // gradients added in this pass
     int expected = 0;  // in every pass
     bool own = false;  // whether this process had a gradient
@@ -98,13 +97,38 @@ class GradientBuckets {
     size_t parameter;
   };
 
-  void place(size_t parameter, int64_t most_bytes) {
+  bool is_laid_out() const { return !buckets_.empty() || parameters_.empty(); }
+
+  void lay_out() {
+    for (Place& place : places_) place.expected = place.seen;
+    for (int64_t parameter : order_of_first_process()) place(static_cast<size_t>(parameter));
+    for (Bucket& bucket : buckets_) {
+      int64_t flags = static_cast<int64_t>(bucket.members.size());
+      bucket.flat = at::zeros({bucket.elements + flags}, parameters_[bucket.members[0]].options().requires_grad(false));
+    }
+  }
+
+  // By arrival, then those that did not come.
+  std::vector<int64_t> order_of_first_process() {
+    c10::NoGradGuard no_grad;
+    std::vector<int64_t> order(parameters_.size());
+    std::iota(order.begin(), order.end(), 0);
+    auto arrival = [this](int64_t i) { return places_[i].arrived == 0 ? std::numeric_limits<size_t>::max() : places_[i].arrived; };
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return arrival(a) < arrival(b); });
+    std::vector<at::Tensor> tensors{at::tensor(order).to(parameters_[0].device())};
+    if (!group_->broadcast(tensors)->wait()) throw BridgeError(Fault::kTorch, "the exchange of the order was aborted");
+    at::Tensor found = tensors[0].to(at::kCPU);
+    const int64_t* first = found.data_ptr<int64_t>();
+    return {first, first + found.numel()};
+  }
+
+  void place(size_t parameter) {
     const at::Tensor& tensor = parameters_[parameter];
     bool fits = false;
     if (!buckets_.empty()) {
       const at::Tensor& first = parameters_[buckets_.back().members[0]];
       int64_t bytes = (buckets_.back().elements + tensor.numel()) * static_cast<int64_t>(tensor.element_size());
-      fits = bytes <= most_bytes && first.scalar_type() == tensor.scalar_type() && first.device() == tensor.device();
+      fits = bytes <= most_bytes_ && first.scalar_type() == tensor.scalar_type() && first.device() == tensor.device();
     }
     if (!fits) buckets_.emplace_back();
     Bucket& bucket = buckets_.back();
@@ -136,6 +160,7 @@ class GradientBuckets {
     if (!active_) return;
     Place& place = places_[parameter];
     place.seen += 1;
+    if (!is_laid_out()) place.arrived = ++arrivals_;
     if (!early_) return;
     if (place.bucket < next_)
       throw BridgeError(Fault::kTorch, "a gradient came after its sum was begun: the passes of this model are not alike");
@@ -178,14 +203,15 @@ class GradientBuckets {
 
   GroupPointer group_;
   std::vector<at::Tensor> parameters_;
+  const int64_t most_bytes_;
   std::vector<Place> places_;
   std::vector<Bucket> buckets_;
   std::vector<Watched> watched_;
   std::mutex mutex_;
   size_t next_ = 0;  // the bucket that leaves next
+  size_t arrivals_ = 0;
   bool active_ = false;
   bool early_ = false;
-  bool learned_ = false;
 };
 
 // Left to the end of the process where they are not closed, as groups are.
@@ -203,18 +229,15 @@ GradientBuckets& buckets_at(int64_t id) {
   return *found->second;
 }
 
-// openBuckets(group, parameters, bytes of a bucket): { id, buckets }
+// openBuckets(group, parameters, bytes of a bucket): its number.
 napi_value open(napi_env env, const Arguments& arguments) {
   std::vector<at::Tensor> parameters = arguments.tensors(1);
   for (const at::Tensor& one : parameters)
     if (!one.is_leaf() || !one.requires_grad()) bad_argument("expected leaves that require grad");
   auto made = std::make_unique<GradientBuckets>(group_at(arguments.integer(0)), std::move(parameters), arguments.integer(2));
-  napi_value result = make_object(env);
-  set_property(env, result, "buckets", make_integer(env, static_cast<int64_t>(made->count())));
   std::lock_guard<std::mutex> lock(open_mutex);
   open_buckets()[++last_number] = std::move(made);
-  set_property(env, result, "id", make_integer(env, last_number));
-  return result;
+  return make_integer(env, last_number);
 }
 
 // beginBuckets(id, early)
@@ -223,9 +246,14 @@ napi_value begin(napi_env env, const Arguments& arguments) {
   return make_undefined(env);
 }
 
-// finishBuckets(id): buckets that had left before the backward pass was over.
+// finishBuckets(id): { buckets, early }: how many there are, and how many had left before the backward pass was over.
 napi_value finish(napi_env env, const Arguments& arguments) {
-  return make_integer(env, buckets_at(arguments.integer(0)).finish());
+  GradientBuckets& found = buckets_at(arguments.integer(0));
+  int64_t early = found.finish();
+  napi_value result = make_object(env);
+  set_property(env, result, "buckets", make_integer(env, static_cast<int64_t>(found.count())));
+  set_property(env, result, "early", make_integer(env, early));
+  return result;
 }
 
 napi_value close(napi_env env, const Arguments& arguments) {

@@ -122,8 +122,8 @@ export interface DistributedBinding {
   waitFor(work: number, timeout: number): void;
   backends(): { gloo: boolean; nccl: boolean };
   // gradient_buckets.cc
-  openBuckets(group: number, parameters: Handle[], bytes: number): { id: number; buckets: number };
+  openBuckets(group: number, parameters: Handle[], bytes: number): number;
   beginBuckets(id: number, early: boolean): void;
-  finishBuckets(id: number): number;
+  finishBuckets(id: number): { buckets: number; early: number };
   closeBuckets(id: number): void;
 }

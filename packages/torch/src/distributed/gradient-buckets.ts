@@ -22,7 +22,6 @@ export interface GradientBucketsOptions {
  * `.grad` of every parameter is the sum over all processes. One that no process has a gradient of stays without.
  */
 export class GradientBuckets {
-  readonly count: number;
   private number: number;
   private readonly overlap: boolean;
 
@@ -33,11 +32,9 @@ export class GradientBuckets {
     { bucketBytes = BUCKET_BYTES[group.backend], overlap = true }: GradientBucketsOptions = {},
   ) {
     const handles = parameters.map((one) => one.live('GradientBuckets'));
-    const { id, buckets } = guarded('gradient buckets', group.timeoutSeconds, () =>
+    this.number = guarded('gradient buckets', group.timeoutSeconds, () =>
       distributed().openBuckets(group.handle, handles, bucketBytes),
     );
-    this.number = id;
-    this.count = buckets;
     this.overlap = overlap;
   }
 
@@ -46,11 +43,12 @@ export class GradientBuckets {
   }
 
   /**
-   * Waits for all sums. Returns how many of them had begun before the backward pass was over.
+   * Waits for all sums. Returns how many there are, and how many of them had begun before the backward pass was over: none in the first,
+   * which shows in which order gradients come.
    *
    * @throws DistributedError where another process has ended or does not answer
    */
-  finish(): number {
+  finish(): { readonly buckets: number; readonly early: number } {
     const { rank, world, timeoutSeconds } = this.group;
     return guarded(`rank ${rank} of ${world}, sum of the gradients`, timeoutSeconds, () =>
       distributed().finishBuckets(this.number),

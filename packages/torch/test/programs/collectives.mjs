@@ -103,33 +103,25 @@ const scenarios = {
   /** Gradients of a small model: bucket by bucket, with and without overlap. */
   buckets() {
     const group = join();
-    const overlap = rest[0] === 'overlap';
+    const [overlap, hasLonely] = [rest.includes('overlap'), rest.includes('lonely')];
     const { linear } = network();
     const parameters = [...linear.flatMap(({ weight, bias }) => [weight, bias])];
     const lonely = tensor([1, 2], { dtype: 'float64' });
     const unused = tensor([3], { dtype: 'float64' });
     for (const one of [lonely, unused]) one.requiresGrad = true;
-    const buckets = new torch.GradientBuckets(group, [lonely, unused, ...parameters], {
-      bucketBytes: 300,
-      overlap,
-    });
+    const all = [unused, ...parameters, lonely];
+    const buckets = new torch.GradientBuckets(group, all, { bucketBytes: 300, overlap });
     for (let step = 0; step < 3; step++) {
       buckets.begin();
       torch.scope(() => {
         const loss = lossOf(linear, rank, step);
-        // A parameter that one process alone uses.
-        (rank === 0 ? loss.add(lonely.sum()) : loss).backward();
+        // A parameter that one process alone uses, or all.
+        (rank === 0 || !hasLonely ? loss.add(lonely.sum()) : loss).backward();
       });
-      const early = buckets.finish();
-      say({
-        step,
-        early,
-        count: buckets.count,
-        unused: unused.grad,
-        lonely: values(lonely.grad),
-        gradients: parameters.map(({ grad }) => values(grad)),
-      });
-      for (const one of [...parameters, lonely, unused]) one.grad = null;
+      const { early, buckets: count } = buckets.finish();
+      const gradients = parameters.map(({ grad }) => values(grad));
+      say({ early, count, unused: unused.grad, lonely: values(lonely.grad), gradients });
+      for (const one of all) one.grad = null;
     }
     buckets.close();
     group.barrier().wait();
