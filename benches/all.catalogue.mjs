@@ -37,6 +37,13 @@ export const CATALOGUE = {
     takes: [],
     quick: ['--cases', 'bidirectional-64', '--rounds', '1'],
   },
+  'process-scaling': {
+    question:
+      'What is a second process worth in training, and what does the exchange cost? (needs no Python)',
+    minutes: 5,
+    takes: [],
+    quick: ['--preset', 'debug', '--batch', '2', '--segment', '32', '--steps', '2', '--rounds', '1'],
+  },
   'training-step': {
     question: 'How long does a training step take, beside the same model in PyTorch?',
     minutes: 40,

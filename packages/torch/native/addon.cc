@@ -12,6 +12,8 @@ NAPI_MODULE_INIT() {
     tls::export_random(env, exports);    // seeds and generator states
     tls::export_device(env, exports);    // versions, devices, threads
     tls::export_memory(env, exports);    // live tensors, allocated bytes
+    tls::export_distributed(env, exports);       // stores, process groups, collectives
+    tls::export_gradient_buckets(env, exports);  // gradients summed over the processes while they are made
   } catch (...) {
     tls::throw_to_javascript(env);
   }

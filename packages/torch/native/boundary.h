@@ -123,5 +123,7 @@ void export_autograd(napi_env env, napi_value exports);
 void export_random(napi_env env, napi_value exports);
 void export_device(napi_env env, napi_value exports);
 void export_memory(napi_env env, napi_value exports);
+void export_distributed(napi_env env, napi_value exports);
+void export_gradient_buckets(napi_env env, napi_value exports);
 
 }  // namespace tls

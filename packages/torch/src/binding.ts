@@ -92,3 +92,38 @@ export interface Binding {
   releaseCachedMemory(): void;
   adjustExternalMemory(bytes: number): number;
 }
+
+/** What the add-on exports besides where libtorch was built with c10d. Stores, groups and operations under way are numbers. */
+export interface DistributedBinding {
+  // distributed.cc
+  openTcpStore(host: string, port: number, isServer: boolean, onLoopback: boolean, timeout: number): number;
+  openFileStore(path: string, world: number): number;
+  prefixStore(store: number, prefix: string): number;
+  storeSet(store: number, key: string, text: string): void;
+  storeGet(store: number, key: string): string | null;
+  closeStore(store: number): void;
+  openGroup(
+    backend: string,
+    store: number,
+    rank: number,
+    world: number,
+    timeout: number,
+    address: string,
+    interfaces: readonly string[],
+  ): number;
+  closeGroup(group: number): void;
+  broadcast(group: number, tensor: Handle, root: number): number;
+  allReduce(group: number, tensor: Handle): number;
+  allGather(group: number, outputs: Handle[], input: Handle): number;
+  send(group: number, tensor: Handle, to: number, tag: number): number;
+  receive(group: number, tensor: Handle, from: number, tag: number): number;
+  barrier(group: number): number;
+  isDone(work: number): boolean;
+  waitFor(work: number, timeout: number): void;
+  backends(): { gloo: boolean; nccl: boolean };
+  // gradient_buckets.cc
+  openBuckets(group: number, parameters: Handle[], bytes: number): number;
+  beginBuckets(id: number, early: boolean): void;
+  finishBuckets(id: number): { buckets: number; early: number };
+  closeBuckets(id: number): void;
+}

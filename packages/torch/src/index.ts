@@ -2,6 +2,7 @@
 export * from './autograd.js';
 export * from './creation.js';
 export * from './device.js';
+export * from './distributed/index.js';
 export { type DType, dtypes, isDType, isFloatingPoint, isTypedArray, type TypedArray } from './dtype.js';
 export { ArgumentError, FreedTensorError, NativeLoadError, TorchError } from './errors.js';
 export * from './functional.js';

@@ -30,6 +30,7 @@ const EXPECTED_ERRORS = new Set([
   'NativeLoadError',
   'NativeBuildError',
   'TrainingError',
+  'DistributedError',
   'DashboardError',
 ]);
 

@@ -8,13 +8,15 @@ import { runEvaluateClassifier } from './evaluate-classifier.js';
 import { runEvaluateImages } from './evaluate-images.js';
 import { interruptible } from './interrupt.js';
 import { useThreads } from './threads.js';
-import { superviseTraining } from './train-supervisor.js';
+import { isFirstOfLauncher, superviseTraining } from './train-supervisor.js';
 
 export interface TrainAndTestFlags {
   readonly json?: boolean | undefined;
   readonly test?: boolean | undefined;
   readonly threads?: number | undefined;
   readonly dataFolder?: string | undefined;
+  readonly processes?: number | undefined;
+  readonly rankTimeout?: number | undefined;
 }
 
 /**
@@ -32,7 +34,11 @@ export async function trainAndTest(
   const { exitCode, folder, isComplete, hasTrained } = await superviseTraining(request, {
     json,
     resumeCommand: continueWith,
+    processes: flags.processes ?? 1,
+    rankTimeout: flags.rankTimeout,
   });
+  // Of processes that a launcher has started the first one measures.
+  if (!isFirstOfLauncher()) return exitCode;
   if (!isComplete || flags.test === false || folder === undefined) return exitCode;
   const { kind, device } = await readRunConfig(folder);
   if (kind !== 'classifier-training' && kind !== 'image-training') return exitCode;
@@ -76,9 +82,10 @@ async function test(run: TestedRun, { json, threads, dataFolder }: TrainAndTestF
   }
 }
 
-function resumeCommand(folder: string, { dataFolder: place, json }: TrainAndTestFlags): string {
+function resumeCommand(folder: string, { dataFolder: place, json, processes }: TrainAndTestFlags): string {
   const words = ['npx transformer-ls train --resume', quoted(folder)];
   if (place !== undefined) words.push('--data-folder', quoted(place));
+  if (processes !== undefined) words.push('--processes', String(processes));
   if (json === true) words.push('--json');
   return words.join(' ');
 }

@@ -33,6 +33,9 @@ export interface TrainFlags {
   readonly set: readonly string[];
   readonly dataFolder?: string;
   readonly json?: boolean;
+  readonly processes?: number;
+  /** Seconds. */
+  readonly rankTimeout?: number;
 }
 
 type Kind = TrainingConfig['kind'];

@@ -16,6 +16,7 @@ import { exitCodes, UsageError } from './errors.js';
 import { type TestedRun, testAccuracy, trainAndTest } from './train-and-test.js';
 import type { TrainFlags } from './train-flags.js';
 import { titleOf, trainingRequest, usualFolder } from './train-request.js';
+import { launchedAs } from './train-supervisor.js';
 
 /** One run and its figure. */
 interface SeedResult {
@@ -34,6 +35,8 @@ export async function trainSeeds(
   if (flags.seed !== undefined) throw new UsageError('expected --seed or --seeds, received both');
   if (flags.resume !== undefined)
     throw new UsageError('expected --resume or --seeds, received both; the same command goes on by itself');
+  if (launchedAs() !== null)
+    throw new UsageError('--seeds takes --processes; a launcher starts the processes of one run');
   const home = flags.out ?? usualFolder(`${titleOf(name ?? 'run', flags)}-seeds`);
   const results: SeedResult[] = [];
   const { kind } = requestOf(name, flags, seeds[0]!, home, say).config;

@@ -1,19 +1,25 @@
 /** The parent of the process that trains: shows what it reports, hands on Ctrl-C, and explains its end. */
-import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import type { ChildProcess } from 'node:child_process';
 import { qualityOf } from '@transformer-ls/formats';
+import { type Membership, membershipFrom } from '@transformer-ls/torch';
 import { formatDuration, formatInteger } from '../text/numbers.js';
 import type { TrainingResult } from '../train/trainer.js';
 import type { BestEvaluation } from '../train/trainer-counters.js';
 import type { TrainingRequest } from '../train/training.js';
 import { exitCodes, UsageError } from './errors.js';
 import { createProgress, type Progress, progressMode } from './progress.js';
-import type { FromWorker, ToWorker } from './worker-messages.js';
+import { Crew } from './train-crew.js';
+import { type Failed, type Fate, type Fault, faultOf } from './train-failure.js';
+import type { FromWorker } from './worker-messages.js';
 
 export interface SupervisorOptions {
   readonly json: boolean;
   /** The exact command that continues a run. */
   readonly resumeCommand: (folder: string) => string;
+  /** Processes of this machine that train together. Default: one. */
+  readonly processes?: number;
+  /** Seconds after which one gives up that waits for another. Default: ten minutes. */
+  readonly rankTimeout?: number | undefined;
 }
 
 /** How a training ended that did not fail. */
@@ -31,7 +37,6 @@ interface Heard {
   folder?: string;
   saved?: { step: number; path: string };
   finished?: TrainingResult | null;
-  failed?: { message: string; name: string; isUsage: boolean };
 }
 
 /** Thrown where the training failed after it began; the message is one line. */
@@ -39,62 +44,98 @@ class TrainingFailed extends Error {
   override readonly name = 'TrainingError';
 }
 
+const RANK_TIMEOUT_SECONDS = 600;
+
 /**
- * Trains in a child process until it ends.
+ * Trains in a child process, or in several, until they end.
  *
- * Throws UsageError for bad input, an Error in one line where the training failed or its process died.
+ * Throws UsageError for bad input, an Error in one line where the training failed or a process died.
  */
 export async function superviseTraining(
   request: TrainingRequest,
-  { json, resumeCommand }: SupervisorOptions,
+  { json, resumeCommand, processes = 1, rankTimeout = RANK_TIMEOUT_SECONDS }: SupervisorOptions,
 ): Promise<TrainingOutcome> {
-  const progress = createProgress({
-    mode: progressMode(process.stdout, json, process.env),
-    stream: process.stdout,
-  });
+  const launched = launchedAs();
+  if (launched !== null && processes > 1)
+    throw new UsageError(
+      `--processes starts them itself, but this one was started as rank ${launched.rank} of ${launched.world}`,
+    );
+  const isQuiet = launched !== null && launched.rank > 0;
+  const progress = isQuiet ? silentProgress() : visibleProgress(json);
   const heard: Heard = {};
-  const worker = startWorker();
-  const interrupts = handOnInterrupts(worker, progress);
-  worker.on('message', (message: FromWorker) => hear(message, heard, progress));
-  forwardOutput(worker, progress);
-  tell(worker, { type: 'begin', request });
-  const { code, signal } = await ended(worker);
+  const said = new Map<number, Failed>();
+  const crew = new Crew(processes);
+  const interrupts = handOnInterrupts(crew, progress);
+  const lines = new Set<string>();
+  for (const { rank, child } of crew.members) {
+    const speaker = rank === 0 ? remembering(progress, lines) : echo(progress, rank, lines);
+    child.on('message', (message: FromWorker) => {
+      if (message.type === 'failed') said.set(rank, message);
+      else hear(message, rank === 0 ? heard : {}, speaker);
+    });
+    forwardOutput(child, speaker);
+  }
+  crew.tell({ type: 'begin', request, rankTimeout });
+  const ends = await crew.allEnded();
   interrupts.remove();
   progress.finish();
-  const { folder, finished, failed } = heard;
+  const fates = crew.members.map(({ rank, child }): Fate => {
+    return { rank, pid: child.pid, end: ends[rank]!, failed: said.get(rank) };
+  });
+  const fault = faultOf(fates, rankTimeout);
+  const { folder, finished } = heard;
   if (interrupts.exitCode() !== undefined) {
-    progress.message(afterInterrupt(heard, resumeCommand));
+    progress.message(afterInterrupt(heard, fault, resumeCommand));
     return { exitCode: interrupts.exitCode()!, folder, isComplete: false, hasTrained: true };
   }
-  if (failed !== undefined) throw failureOf(failed);
+  if (fault?.failed !== undefined && (processes === 1 || fault.failed.isUsage)) throw failureOf(fault.failed);
+  if (fault !== undefined) throw new TrainingFailed(faultLine(fault, processes, heard, resumeCommand));
   if (finished === undefined || folder === undefined)
-    throw new TrainingFailed(diedLine(code, signal, heard, resumeCommand));
+    throw new TrainingFailed('the training process ended without a word');
   progress.message(finished === null ? alreadyComplete(folder, resumeCommand) : endLine(finished, folder));
   const isComplete = finished === null || finished.end === 'complete';
   return { exitCode: exitCodes.ok, folder, isComplete, hasTrained: finished !== null };
 }
 
-function startWorker(): ChildProcess {
-  return fork(fileURLToPath(new URL('./worker-train.js', import.meta.url)), [], {
-    // NaN and infinities must arrive as they are.
-    serialization: 'advanced',
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    // libgomp reads it when the process starts: spinning threads take the cores from OpenBLAS's.
-    env: { ...process.env, OMP_WAIT_POLICY: process.env.OMP_WAIT_POLICY ?? 'PASSIVE' },
+/** Which of several processes this one was started as, by torchrun or the like. */
+export function launchedAs(): Membership | null {
+  const membership = membershipFrom();
+  return membership === null || membership.world === 1 ? null : membership;
+}
+
+/** Whether this process is the one that reports and measures; so it is where it was started alone. */
+export function isFirstOfLauncher(): boolean {
+  return (launchedAs()?.rank ?? 0) === 0;
+}
+
+function visibleProgress(json: boolean): Progress {
+  return createProgress({
+    mode: progressMode(process.stdout, json, process.env),
+    stream: process.stdout,
   });
 }
 
-function tell(worker: ChildProcess, message: ToWorker): void {
-  // A worker that has just ended cannot be told anything; its end is reported elsewhere.
-  if (worker.connected) worker.send(message, () => undefined);
+/** Of a process whose first neighbour shows what all do. */
+function silentProgress(): Progress {
+  const nothing = () => undefined;
+  return { start: nothing, record: nothing, message: nothing, finish: nothing };
 }
 
-function ended(worker: ChildProcess): Promise<{ code: number | null; signal: string | null }> {
-  return new Promise((resolve, reject) => {
-    worker.once('error', reject);
-    // 'close' comes when its last messages and lines have been read.
-    worker.once('close', (code, signal) => resolve({ code, signal }));
-  });
+/** What the first process says, with its lines kept in `lines`. */
+function remembering(progress: Progress, lines: Set<string>): Progress {
+  const message = (line: string) => {
+    lines.add(line);
+    progress.message(line);
+  };
+  return { ...progress, message };
+}
+
+/** What another process says: only lines that the first has not said, which makes ready alone what both then describe. */
+function echo(progress: Progress, rank: number, lines: ReadonlySet<string>): Progress {
+  const message = (line: string) => {
+    if (!lines.has(line)) progress.message(`rank ${rank}: ${line}`);
+  };
+  return { ...silentProgress(), message };
 }
 
 function hear(message: FromWorker, heard: Heard, progress: Progress): void {
@@ -116,7 +157,7 @@ function hear(message: FromWorker, heard: Heard, progress: Progress): void {
       heard.finished = message.result;
       break;
     case 'failed':
-      heard.failed = message;
+      break;
   }
 }
 
@@ -136,16 +177,16 @@ function forwardOutput(worker: ChildProcess, progress: Progress): void {
 }
 
 /** The first Ctrl-C asks for a saved end, the second ends at once. */
-function handOnInterrupts(worker: ChildProcess, progress: Progress) {
+function handOnInterrupts(crew: Crew, progress: Progress) {
   let code: number | undefined;
   const interrupt = (signal: NodeJS.Signals) => {
     if (code !== undefined) {
-      worker.kill('SIGKILL');
+      crew.kill();
       return;
     }
     code = signal === 'SIGINT' ? exitCodes.interrupted : 143;
     progress.message('finishing this step and saving; once more to stop at once');
-    tell(worker, { type: 'stop' });
+    crew.tell({ type: 'stop' });
   };
   const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
   for (const signal of signals) process.on(signal, interrupt);
@@ -157,29 +198,31 @@ function handOnInterrupts(worker: ChildProcess, progress: Progress) {
   };
 }
 
-function failureOf({ message, name, isUsage }: NonNullable<Heard['failed']>): Error {
+function failureOf({ message, name, isUsage }: Failed): Error {
   if (isUsage) return new UsageError(message);
   const error = new Error(message);
   error.name = name;
   return error;
 }
 
-function afterInterrupt({ folder, saved, failed }: Heard, resumeCommand: (folder: string) => string): string {
-  if (failed !== undefined) return `stopped; ${failed.message}`;
+function afterInterrupt(
+  { folder, saved }: Heard,
+  fault: Fault | undefined,
+  resumeCommand: (folder: string) => string,
+): string {
+  if (fault?.failed !== undefined) return `stopped; ${fault.message}`;
   if (folder === undefined) return 'stopped before the training began';
   const state = saved === undefined ? 'nothing saved yet' : `saved step ${formatInteger(saved.step)}`;
   return `stopped, ${state}; continue with: ${resumeCommand(folder)}`;
 }
 
-function diedLine(
-  code: number | null,
-  signal: string | null,
+function faultLine(
+  { message }: Fault,
+  processes: number,
   { folder, saved }: Heard,
   resumeCommand: (folder: string) => string,
 ): string {
-  const how = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
-  const hint = signal === 'SIGKILL' ? ' (the system does this when memory runs out)' : '';
-  const what = `the training process ${how}${hint}`;
+  const what = processes === 1 ? message : `${message}; all ${processes} processes have ended`;
   if (folder === undefined) return `${what} before the training began`;
   const last =
     saved === undefined ? 'there is no checkpoint of this session' : `last checkpoint: ${saved.path}`;

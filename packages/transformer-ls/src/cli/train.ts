@@ -23,12 +23,14 @@ Mechanisms for --attention (recipes lra/…):
   ${attentionNames.slice(6).join(', ')};
 of the recipes vision/…: full or long-short in every stage.
 Flags change the recipe; --steps, --epochs, --max-time and --max-tokens replace all of its limits. Any other setting of config.json:
---set optimizer.beta2=0.98. Ctrl-C saves and says how to go on.
+--set optimizer.beta2=0.98. Ctrl-C saves and says how to go on. With several processes, of --processes or of torchrun, --batch is that
+of all of them together.
 
 Examples:
   transformer-ls train embedded/quickstart
   transformer-ls train text/small --from notes.txt --max-time 15m
   transformer-ls train wikipedia-100m/small-1h --out runs/wiki --seed 2
+  transformer-ls train wikipedia-100m/small-1h --processes 2
   transformer-ls train --resume runs/wiki --max-time 2h
   transformer-ls train lra/listops --attention linformer --set model.mode=consistent
   transformer-ls train lra/listops-cpu --seeds 1,2,3
@@ -73,7 +75,17 @@ export function trainCommand(): Command {
     .option('--learning-rate <rate>', 'peak learning rate', decimalNumber({ above: 0 }))
     .option('--seed <n>', 'seed of every random choice', wholeNumber())
     .option('--seeds <list>', 'one run for each seed, such as 1,2,3, with mean and spread', seedList)
-    .option('--threads <n>', 'CPU threads (default: all cores)', wholeNumber({ min: 1 }))
+    .option(
+      '--threads <n>',
+      'CPU threads of each process (default: all cores together)',
+      wholeNumber({ min: 1 }),
+    )
+    .option(
+      '--processes <n>',
+      'processes of this machine that train together',
+      wholeNumber({ min: 1, max: 1024 }),
+    )
+    .option('--rank-timeout <time>', 'how long a process may not answer the others (default: 10m)', duration)
     .option('--device <device>', 'cpu, cuda or cuda:<n>')
     .option('--precision <type>', 'float32, bfloat16 or float16')
     .option('--initial-weights <path>', 'start from the weights of a run, checkpoint or .safetensors file')

@@ -5,7 +5,8 @@ import type { TrainingRequest } from '../train/training.js';
 import type { ProgressInfo } from './progress.js';
 
 export type ToWorker =
-  | { readonly type: 'begin'; readonly request: TrainingRequest }
+  /** `rankTimeout`: seconds after which a process gives up that waits for another one. */
+  | { readonly type: 'begin'; readonly request: TrainingRequest; readonly rankTimeout?: number }
   | { readonly type: 'stop' };
 
 export type FromWorker =
@@ -15,5 +16,11 @@ export type FromWorker =
   | { readonly type: 'saved'; readonly step: number; readonly path: string }
   /** `result` is null where the run had used up its budgets before. */
   | { readonly type: 'finished'; readonly result: TrainingResult | null }
-  /** `isUsage`: the input was bad, nothing was trained. */
-  | { readonly type: 'failed'; readonly message: string; readonly name: string; readonly isUsage: boolean };
+  /** `isUsage`: the input was bad, nothing was trained. `reason`: another process is gone or does not answer. */
+  | {
+      readonly type: 'failed';
+      readonly message: string;
+      readonly name: string;
+      readonly isUsage: boolean;
+      readonly reason?: 'gone' | 'timeout' | undefined;
+    };

@@ -4,21 +4,34 @@
  */
 
 import { qualityOf } from '@transformer-ls/formats';
+import { DistributedError, membershipFrom } from '@transformer-ls/torch';
 import type { PrepareProgress } from '../data/prepare.js';
 import { formatCount } from '../text/numbers.js';
+import { Ranks } from '../train/ranks.js';
 import {
   openTraining,
   type Training,
   type TrainingObserver,
   type TrainingRequest,
 } from '../train/training.js';
+import { TrainingError } from '../train/training-error.js';
 import type { ProgressInfo } from './progress.js';
 import type { FromWorker, ToWorker } from './worker-messages.js';
 
 let stopAsked = false;
+/** Aborted when it is to stop: ends the waiting for another process's preparations. */
+const stopping = new AbortController();
 
 function askToStop(): void {
   stopAsked = true;
+  stopping.abort(new TrainingError('stopped before the training began'));
+}
+
+/** Others that train along, where torch's variables say that there are any. */
+function joinOthers(timeoutSeconds: number): Ranks {
+  const membership = membershipFrom();
+  if (membership === null || membership.world === 1) return Ranks.alone;
+  return Ranks.join(membership, { timeoutSeconds, signal: stopping.signal });
 }
 
 /** A parent that is gone hears nothing, and is no reason to fail before the run is saved. */
@@ -47,10 +60,11 @@ const observer: TrainingObserver = {
 };
 
 function progressInfo({ config, trainer }: Training): ProgressInfo {
+  const { world } = trainer.ranks.share;
   const { maxSteps, maxTokens, maxSeconds, recipe, data } = config;
   const { step, tokens, seconds, best } = trainer.counters;
   return {
-    title: `${recipe} on ${data.name}`,
+    title: `${recipe} on ${data.name}${world === 1 ? '' : `, ${world} processes`}`,
     counts: trainer.options.task.counts,
     goals: {
       ...(maxSteps === null ? {} : { steps: maxSteps }),
@@ -63,11 +77,18 @@ function progressInfo({ config, trainer }: Training): ProgressInfo {
   };
 }
 
+/** Errors before the first step that no other input mends. */
+const NOT_THE_INPUT = ['NativeLoadError', 'DistributedError', 'Error'];
+
+/** How long another process may be silent where nobody says so. */
+const RANK_TIMEOUT_SECONDS = 600;
+
 /** Bad input shows before the first step; what goes wrong later is a failure of the training. */
-async function work(request: TrainingRequest): Promise<void> {
+async function work(request: TrainingRequest, rankTimeout: number): Promise<void> {
   let training: Training | undefined;
   try {
-    training = await openTraining(request, observer);
+    const ranks = joinOthers(rankTimeout);
+    training = await openTraining(request, observer, ranks);
     say({ type: 'start', info: progressInfo(training), folder: training.folder });
     const result = training.trainer.isComplete() ? null : await training.run(() => stopAsked);
     await training.close();
@@ -75,8 +96,9 @@ async function work(request: TrainingRequest): Promise<void> {
   } catch (error) {
     await training?.close();
     const { message, name } = error instanceof Error ? error : new Error(String(error));
-    const isUsage = training === undefined && name !== 'NativeLoadError' && name !== 'Error';
-    say({ type: 'failed', message, name, isUsage });
+    const isUsage = training === undefined && !NOT_THE_INPUT.includes(name);
+    const reason = error instanceof DistributedError && error.reason !== 'other' ? error.reason : undefined;
+    say({ type: 'failed', message, name, isUsage, reason });
     if (process.env.TLS_DEBUG) console.error(error);
     process.exitCode = 1;
   } finally {
@@ -86,7 +108,7 @@ async function work(request: TrainingRequest): Promise<void> {
 
 process.on('message', (message: ToWorker) => {
   if (message.type === 'stop') askToStop();
-  else void work(message.request);
+  else void work(message.request, message.rankTimeout ?? RANK_TIMEOUT_SECONDS);
 });
 process.on('disconnect', askToStop);
 process.on('SIGINT', askToStop);

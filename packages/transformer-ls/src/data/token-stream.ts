@@ -1,9 +1,10 @@
 import type { ByteCorpus } from './byte-corpus.js';
 import { DataError } from './errors.js';
+import type { Range } from './share.js';
 import { SplitTokens } from './split-tokens.js';
 import type { Vocabulary } from './vocabulary.js';
 
-/** One training step: inputs and targets are (batchSize, segmentLength), row by row. */
+/** One training step: inputs and targets are (batchSize, segmentLength), row by row; batchSize counts the lanes that are read. */
 export interface TokenBatch {
   readonly inputs: Int32Array;
   /** The target of a position is the next token of the same lane. */
@@ -29,7 +30,10 @@ export interface TokenStreamState {
  * not fill a segment. Nothing is shuffled.
  */
 export class TokenStream {
+  /** Lanes that the split is cut into. */
   readonly batchSize: number;
+  /** Those of them that are read. */
+  readonly lanes: Range;
   readonly segmentLength: number;
   /** Tokens per lane. */
   readonly laneLength: number;
@@ -45,8 +49,11 @@ export class TokenStream {
     vocabulary: Vocabulary;
     batchSize: number;
     segmentLength: number;
+    /** Lanes that are read, where other processes read the others. Default: all. */
+    lanes?: Range;
   }) {
     this.batchSize = positiveInteger('batchSize', options.batchSize);
+    this.lanes = options.lanes ?? { first: 0, count: this.batchSize };
     this.segmentLength = positiveInteger('segmentLength', options.segmentLength);
     this.#tokens = new SplitTokens(options.corpus, options.vocabulary);
     this.laneLength = Math.floor(this.#tokens.length / this.batchSize);
@@ -64,11 +71,12 @@ export class TokenStream {
 
   /** The next batch; after the last of an epoch comes the first of the next. */
   next(): TokenBatch {
-    const { batchSize, segmentLength } = this;
+    const { segmentLength } = this;
+    const { first, count: batchSize } = this.lanes;
     const inputs = new Int32Array(batchSize * segmentLength);
     const targets = new Int32Array(batchSize * segmentLength);
     for (let lane = 0; lane < batchSize; lane++) {
-      this.#tokens.read(lane * this.laneLength + this.#segment * segmentLength, this.#window);
+      this.#tokens.read((first + lane) * this.laneLength + this.#segment * segmentLength, this.#window);
       inputs.set(this.#window.subarray(0, segmentLength), lane * segmentLength);
       targets.set(this.#window.subarray(1), lane * segmentLength);
     }

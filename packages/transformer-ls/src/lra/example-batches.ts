@@ -5,6 +5,7 @@
  */
 import { DataError } from '../data/errors.js';
 import { Random, shuffledIndices } from '../data/random.js';
+import { rowsOf, type Share, WHOLE } from '../data/share.js';
 import { type ExampleReader, type ExampleSet, type Split, splits } from './example-set.js';
 
 /** Sequences side by side: ids (B, L) row by row, 0 behind the end of each. */
@@ -74,6 +75,8 @@ export interface ExampleBatchesOptions {
   readonly batchSize: number;
   readonly seed: number;
   readonly padding: Padding;
+  /** Which rows of every batch are read. Default: all. */
+  readonly share?: Share;
 }
 
 /** Where a stream of batches stands; plain JSON. */
@@ -97,9 +100,12 @@ export class ExampleBatches {
   private epoch = 0;
   private batch = 0;
   private order: Uint32Array;
+  /** Of every batch. */
+  private readonly rows: Uint32Array;
 
   constructor(private readonly options: ExampleBatchesOptions) {
-    const { set, splits, batchSize } = options;
+    const { set, splits, batchSize, share = WHOLE } = options;
+    this.rows = rowsOf(batchSize, share);
     this.places = placesOf(set, splits);
     this.lengths = this.places.map((place) => this.lengthOf(place));
     this.batchesPerEpoch = Math.floor(this.places.length / batchSize);
@@ -119,7 +125,7 @@ export class ExampleBatches {
     const { set, batchSize, padding } = this.options;
     const start = this.batch * batchSize;
     this.batch += 1;
-    const places = Array.from(this.order.subarray(start, start + batchSize), (place) => this.places[place]!);
+    const places = Array.from(this.rows, (row) => this.places[this.order[start + row]!]!);
     return readBatch(set, places, padding);
   }
 

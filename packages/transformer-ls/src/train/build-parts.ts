@@ -1,5 +1,4 @@
 /** Data, model and task of a configuration of any kind. */
-import { availableParallelism } from 'node:os';
 import { ConfigError, type TrainingConfig } from '@transformer-ls/formats';
 import { isCudaAvailable, manualSeed, setNumThreads } from '@transformer-ls/torch';
 import { classifierParts } from './classifier-parts.js';
@@ -7,9 +6,12 @@ import { imageParts } from './image-parts.js';
 import { languageModelParts } from './language-model-parts.js';
 import type { DataPlaces, Parts, PartsOptions } from './parts.js';
 import { Precision } from './precision.js';
+import { Ranks } from './ranks.js';
+import { ownDevice, ownThreads, refuseUnequalShares } from './share-of-run.js';
 
 /**
- * Opens the data (prepared first where that has not been done), sets threads and seed, builds the model.
+ * Opens the data (prepared first where that has not been done), sets threads and seed, builds the model. Of several processes each
+ * gets its share of the data and its own device; the configuration stays that of the run.
  *
  * Throws ConfigError or DataError in one line.
  */
@@ -18,11 +20,15 @@ export async function buildParts(
   places: DataPlaces,
   options: PartsOptions = {},
 ): Promise<Parts & { readonly precision: Precision }> {
+  const { ranks = Ranks.alone } = options;
   checkDevice(config);
-  setNumThreads(config.threads ?? availableParallelism());
+  refuseUnequalShares(config, ranks);
+  setNumThreads(ownThreads(config.threads, ranks));
   manualSeed(config.seed);
   const precision = new Precision(config.precision, config.device);
-  return { ...(await partsOf(config, places, precision, options)), precision };
+  const own = { ...config, device: ownDevice(config.device, ranks) };
+  const parts = await partsOf(own, places, precision, options);
+  return { ...parts, config: { ...parts.config, device: config.device }, precision };
 }
 
 function partsOf(
@@ -33,9 +39,9 @@ function partsOf(
 ): Promise<Parts> {
   switch (config.kind) {
     case 'training':
-      return languageModelParts(config, places, precision, options.onProgress);
+      return languageModelParts(config, places, precision, options);
     case 'classifier-training':
-      return classifierParts(config, places, precision, options.onProgress);
+      return classifierParts(config, places, precision, options);
     case 'image-training':
       return imageParts(config, precision, options);
   }

@@ -2,12 +2,13 @@
 import type { ClassifierTrainingConfig } from '@transformer-ls/formats';
 import { crossEntropy, noGrad, type Tensor, tensor } from '@transformer-ls/torch';
 import { DataError } from '../data/errors.js';
+import { rangeOf, type Share, WHOLE } from '../data/share.js';
 import { evaluateClassifier, sequenceBatch } from '../evaluate/classifier.js';
 import { chosenPlaces, ExampleBatches, type ExamplePlace, type Padding } from '../lra/example-batches.js';
 import type { ExampleSet, Split } from '../lra/example-set.js';
 import type { SequenceClassifier } from '../models/sequence-classifier/model.js';
 import { isJsonObject, type JsonObject } from '../run/json.js';
-import type { Precision } from './precision.js';
+import { atLeastFloat32, type Precision } from './precision.js';
 import type { Evaluation, MicroBatch, TaskState, TrainingTask } from './task.js';
 
 export interface ClassificationTaskOptions {
@@ -15,6 +16,8 @@ export interface ClassificationTaskOptions {
   readonly config: ClassifierTrainingConfig;
   readonly set: ExampleSet;
   readonly precision: Precision;
+  /** Which of the examples are trained and measured here. Default: all. */
+  readonly share?: Share;
 }
 
 /** Which parts train and which choose the checkpoint; see `data.split` of the configuration. */
@@ -41,7 +44,7 @@ export class ClassificationTask implements TrainingTask {
   private readonly valid: readonly ExamplePlace[];
 
   constructor(private readonly options: ClassificationTaskOptions) {
-    const { model, config, set } = options;
+    const { model, config, set, share = WHOLE } = options;
     this.model = model;
     model.recomputeKeys(config.recomputeKeys);
     const parts = partsOf(config.data.split, set);
@@ -52,8 +55,11 @@ export class ClassificationTask implements TrainingTask {
       batchSize,
       seed,
       padding: paddingOf(config),
+      share,
     });
-    this.valid = chosenPlaces(set, parts.valid, { count: config.evaluateExamples ?? undefined, seed });
+    const valid = chosenPlaces(set, parts.valid, { count: config.evaluateExamples ?? undefined, seed });
+    const { first, count } = rangeOf(valid.length, share);
+    this.valid = valid.slice(first, first + count);
   }
 
   /** The published optimiser decays everything (spec 2.7); else matrices only, as is usual. */
@@ -68,7 +74,7 @@ export class ClassificationTask implements TrainingTask {
       const logits = model.forward(...documents.map((one) => sequenceBatch(one, labels.length, model)));
       const targets = tensor(labels, { device: logits.device }).to('int64');
       const hits = noGrad(() => logits.argmax(-1).eq(targets).sum().item());
-      return { loss: crossEntropy(logits.to('float32'), targets), right: hits };
+      return { loss: crossEntropy(atLeastFloat32(logits), targets), right: hits };
     });
     const tokens = documents.reduce((sum, one) => sum + one.tokens, 0);
     return { loss, tokens, accuracy: right / labels.length, backward: (scaled) => scaled.backward() };

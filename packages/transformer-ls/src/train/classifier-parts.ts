@@ -1,11 +1,11 @@
 /** Set, model and task of a classifier's run. */
 import { type ClassifierTrainingConfig, ConfigError } from '@transformer-ls/formats';
-import type { PrepareProgress } from '../data/prepare.js';
+import { WHOLE } from '../data/share.js';
 import type { ExampleSet } from '../lra/example-set.js';
 import { prepareSet } from '../lra/prepare.js';
 import { SequenceClassifier } from '../models/sequence-classifier/model.js';
 import { ClassificationTask } from './classification-task.js';
-import type { DataPlaces, Parts } from './parts.js';
+import type { DataPlaces, Parts, PartsOptions } from './parts.js';
 import type { Precision } from './precision.js';
 
 /** Throws ConfigError or DataError in one line. */
@@ -13,7 +13,7 @@ export async function classifierParts(
   config: ClassifierTrainingConfig,
   places: DataPlaces,
   precision: Precision,
-  onProgress?: (progress: PrepareProgress) => void,
+  { onProgress, ranks }: PartsOptions = {},
 ): Promise<Parts> {
   const { name, path, examples } = config.data;
   const set = await prepareSet(name, {
@@ -28,7 +28,7 @@ export async function classifierParts(
   const { record } = set;
   return {
     config,
-    task: new ClassificationTask({ model, config, set, precision }),
+    task: new ClassificationTask({ model, config, set, precision, share: ranks?.share ?? WHOLE }),
     data: { name: record.reportAs ?? record.task, sha256: record.documents.sha256, caution: record.caution },
     companions: new Map([['classes.txt', `${record.classes.join('\n')}\n`]]),
     close: () => set.close(),

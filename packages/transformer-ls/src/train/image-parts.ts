@@ -1,6 +1,8 @@
 /** Pictures, model and task of a vision model's run. */
 import { availableParallelism } from 'node:os';
 import type { ImageTrainingConfig } from '@transformer-ls/formats';
+import { rangeOf, type Share, WHOLE } from '../data/share.js';
+import type { ImageScores } from '../evaluate/image-scores.js';
 import { scoreImages } from '../evaluate/images.js';
 import { ImageLoader } from '../images/loader/image-loader.js';
 import { createImageClassifier } from '../models/vision/image-classifier.js';
@@ -16,8 +18,9 @@ import type { Precision } from './precision.js';
 export async function imageParts(
   asked: ImageTrainingConfig,
   precision: Precision,
-  { classesFromData = false, say = () => undefined }: PartsOptions,
+  { classesFromData = false, say = () => undefined, ranks }: PartsOptions,
 ): Promise<Parts> {
+  const share = ranks?.share ?? WHOLE;
   const data = await openImageData(asked);
   const loaders: ImageLoader[] = [];
   const close = async () => {
@@ -25,20 +28,21 @@ export async function imageParts(
     await data.close();
   };
   try {
-    const batches = trainingLoader(asked, data);
+    const batches = trainingLoader(asked, data, share);
     loaders.push(batches);
     const { classes, classIds, fingerprint } = data.train.set;
     const found = { classes: classes.length, batchesPerEpoch: batches.batchesPerEpoch };
     const config = completed(asked, found, classesFromData);
     say(described(config, data));
-    const validation = validationLoader(config, data);
-    loaders.push(validation);
+    const validation = validationLoader(config, data, share);
+    if (validation !== null) loaders.push(validation);
     const model = createImageClassifier(config.model);
     const { device } = config;
     model.to({ device });
     const named = classIds.map((id, label) => ({ id, name: classes[label]! }));
     const sayProblems = problemTeller(loaders, say);
     const validate = async () => {
+      if (validation === null) return NOTHING_SCORED;
       const scores = await scoreImages(model, validation, { device, precision });
       sayProblems();
       return scores;
@@ -72,7 +76,7 @@ function threadsOf({ loaderThreads, device }: ImageTrainingConfig): number {
   return loaderThreads ?? (device === 'cpu' ? 1 : Math.max(1, Math.min(16, availableParallelism() - 1)));
 }
 
-function trainingLoader(config: ImageTrainingConfig, { train }: ImageData): ImageLoader {
+function trainingLoader(config: ImageTrainingConfig, { train }: ImageData, share: Share): ImageLoader {
   const { augmentation, batchSize, seed, model } = config;
   return new ImageLoader({
     ...train,
@@ -80,15 +84,27 @@ function trainingLoader(config: ImageTrainingConfig, { train }: ImageData): Imag
     batchSize,
     seed,
     view: { kind: 'training', augmentation },
+    share,
     threads: threadsOf(config),
   });
 }
 
-function validationLoader(config: ImageTrainingConfig, { valid }: ImageData): ImageLoader {
+/** Where there are more processes than pictures. */
+const NOTHING_SCORED: ImageScores = { images: 0, loss: 0, accuracy: 0, top5: 0 };
+
+/** For this process's part of the pictures; null where that has none. */
+function validationLoader(
+  config: ImageTrainingConfig,
+  { valid }: ImageData,
+  share: Share,
+): ImageLoader | null {
+  const { first, count } = rangeOf(valid.pictures.length, share);
+  if (count === 0 && share.world > 1) return null;
   const { augmentation, batchSize, seed, model, evaluationCropRatio } = config;
   const { mean, std } = augmentation;
   return new ImageLoader({
     ...valid,
+    pictures: valid.pictures.subarray(first, first + count),
     size: model.imageHeight,
     batchSize,
     seed,

@@ -7,7 +7,7 @@ import type { ImageLoader } from '../images/loader/image-loader.js';
 import type { ImageClassifier } from '../models/vision/image-classifier.js';
 import type { JsonObject } from '../run/json.js';
 import { decaysInVision } from './image-decay.js';
-import type { Precision } from './precision.js';
+import { atLeastFloat32, type Precision } from './precision.js';
 import type { Evaluation, MicroBatch, TaskState, TrainingTask } from './task.js';
 
 /** A stream of batches, epoch after epoch, that seed and place determine. */
@@ -30,10 +30,14 @@ export class ImageTask implements TrainingTask {
   readonly model: ImageClassifier;
   /** Running statistics as they were before the update that is being made. */
   private readonly buffersBefore = new Map<Tensor, Tensor>();
+  private readonly runningStatistics: readonly Tensor[];
   private microBatches = 0;
 
   constructor(private readonly options: ImageTaskOptions) {
     this.model = options.model;
+    this.runningStatistics = [...this.model.namedBuffers()]
+      .filter(([name]) => /running_(mean|var)$/.test(name))
+      .map(([, buffer]) => buffer);
     for (const buffer of this.model.namedBuffers().values())
       if (buffer.dtype === 'float32') this.buffersBefore.set(buffer, keep(buffer.clone()));
   }
@@ -53,7 +57,7 @@ export class ImageTask implements TrainingTask {
     const classOf = tensor(labels, { device }).to('int64');
     const shares = targets === null ? null : tensor(targets, { shape: [B, C], device });
     const { loss, right } = precision.run(() => {
-      const logits = model.forward(images).to('float32');
+      const logits = atLeastFloat32(model.forward(images));
       const wanted = shares?.argmax(-1) ?? classOf;
       const hits = noGrad(() => logits.argmax(-1).eq(wanted).sum().item());
       return { loss: crossEntropy(logits, shares ?? classOf), right: hits };
@@ -66,6 +70,10 @@ export class ImageTask implements TrainingTask {
     noGrad(() => {
       for (const [buffer, before] of this.buffersBefore) buffer.copy_(before);
     });
+  }
+
+  statistics(): readonly Tensor[] {
+    return this.runningStatistics;
   }
 
   async evaluate(): Promise<Evaluation> {

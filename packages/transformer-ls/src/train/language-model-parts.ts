@@ -2,8 +2,9 @@
 import { ConfigError, type LanguageModelTrainingConfig } from '@transformer-ls/formats';
 import type { ByteCorpus } from '../data/byte-corpus.js';
 import { corpusDescriptor } from '../data/corpora.js';
-import { type PrepareProgress, prepareCorpus } from '../data/prepare.js';
+import { prepareCorpus } from '../data/prepare.js';
 import { openPrepared } from '../data/prepared-corpus.js';
+import { WHOLE } from '../data/share.js';
 import {
   byteVocabulary,
   dictionaryOfCorpus,
@@ -12,7 +13,7 @@ import {
 } from '../data/vocabulary.js';
 import { createLanguageModel } from '../models/language-model/create.js';
 import { LanguageModelTask } from './language-model-task.js';
-import type { DataPlaces, Parts } from './parts.js';
+import type { DataPlaces, Parts, PartsOptions } from './parts.js';
 import type { Precision } from './precision.js';
 
 /** Throws ConfigError or DataError in one line. */
@@ -20,7 +21,7 @@ export async function languageModelParts(
   config: LanguageModelTrainingConfig,
   places: DataPlaces,
   precision: Precision,
-  onProgress?: (progress: PrepareProgress) => void,
+  { onProgress, ranks }: PartsOptions = {},
 ): Promise<Parts> {
   const { name, path } = config.data;
   const prepared = await prepareCorpus(name, {
@@ -33,7 +34,15 @@ export async function languageModelParts(
   const vocabulary = vocabularyOf(config, train);
   const model = createLanguageModel(config.model);
   model.to({ device: config.device });
-  const task = new LanguageModelTask({ model, config, vocabulary, train, valid, precision });
+  const task = new LanguageModelTask({
+    model,
+    config,
+    vocabulary,
+    train,
+    valid,
+    precision,
+    share: ranks?.share ?? WHOLE,
+  });
   const isDictionary = vocabulary instanceof FairseqDictionary;
   return {
     config,

@@ -4,6 +4,7 @@ import type { LanguageModelTrainingConfig } from '@transformer-ls/formats';
 import { crossEntropy, noGrad, scope, type Tensor, tensor } from '@transformer-ls/torch';
 import type { ByteCorpus } from '../data/byte-corpus.js';
 import { DataError } from '../data/errors.js';
+import { rangeOf, type Share, WHOLE } from '../data/share.js';
 import { SplitTokens } from '../data/split-tokens.js';
 import { type TokenBatch, TokenStream } from '../data/token-stream.js';
 import type { Vocabulary } from '../data/vocabulary.js';
@@ -17,7 +18,7 @@ import {
 } from '../models/language-model/memory.js';
 import { isJsonObject, type JsonObject } from '../run/json.js';
 import { CheckpointedBlocks } from './checkpointed-blocks.js';
-import type { Precision } from './precision.js';
+import { atLeastFloat32, type Precision } from './precision.js';
 import type { Evaluation, MicroBatch, TaskState, TrainingTask } from './task.js';
 
 export interface LanguageModelTaskOptions {
@@ -27,6 +28,8 @@ export interface LanguageModelTaskOptions {
   readonly train: ByteCorpus;
   readonly valid: ByteCorpus;
   readonly precision: Precision;
+  /** Which of the lanes are trained and measured here. Default: all. */
+  readonly share?: Share;
 }
 
 const UNSCORED = -100;
@@ -46,8 +49,13 @@ export class LanguageModelTask implements TrainingTask {
     const { batchSize, segmentLength } = config;
     this.model = model;
     this.config = config;
-    this.stream = new TokenStream({ corpus, vocabulary, batchSize, segmentLength });
+    const lanes = rangeOf(batchSize, this.share);
+    this.stream = new TokenStream({ corpus, vocabulary, batchSize, segmentLength, lanes });
     this.checkpointed = config.activationCheckpointing ? new CheckpointedBlocks(precision) : null;
+  }
+
+  private get share(): Share {
+    return this.options.share ?? WHOLE;
   }
 
   /** The published recipe decays everything (spec 3.8); else matrices only, as is usual: pulling norms to 0 has no use. */
@@ -80,6 +88,7 @@ export class LanguageModelTask implements TrainingTask {
    */
   async evaluate(): Promise<Evaluation> {
     const stream = this.validationStream();
+    if (stream.lanes.count === 0) return { split: 'valid', loss: 0, tokens: 0, accuracy: null };
     const perSegment = stream.batchSize * stream.segmentLength;
     const segments = Math.min(stream.segmentsPerEpoch, Math.ceil(this.config.evaluateTokens / perSegment));
     let memory: Memory | null = null;
@@ -175,7 +184,7 @@ export class LanguageModelTask implements TrainingTask {
 
   /** Summed over the scored predictions, in nats. */
   private summedLoss(logits: Tensor, batch: TokenBatch): Tensor {
-    const rows = logits.reshape([batch.inputs.length, logits.size(-1)]).to('float32');
+    const rows = atLeastFloat32(logits.reshape([batch.inputs.length, logits.size(-1)]));
     return crossEntropy(rows, this.targets(batch), { reduction: 'sum', ignoreIndex: UNSCORED });
   }
 
@@ -216,6 +225,7 @@ export class LanguageModelTask implements TrainingTask {
       corpus,
       vocabulary,
       batchSize: lanes,
+      lanes: rangeOf(lanes, this.share),
       segmentLength: longest === segmentLength ? segmentLength : length,
     });
   }

@@ -1,6 +1,7 @@
 /** What a run is made of, whatever its kind: data, model and task. */
 import type { TrainingConfig } from '@transformer-ls/formats';
 import type { PrepareProgress } from '../data/prepare.js';
+import type { Ranks } from './ranks.js';
 import type { TrainingTask } from './task.js';
 
 /** Folders that hold data. */
@@ -37,4 +38,6 @@ export interface PartsOptions {
   readonly say?: ((line: string) => void) | undefined;
   /** Whether a vision model gets as many classes as its pictures have; else their numbers must agree. Default false. */
   readonly classesFromData?: boolean | undefined;
+  /** The processes that train together. Default: this one alone. */
+  readonly ranks?: Ranks | undefined;
 }

@@ -1,6 +1,6 @@
 /** Smaller number types for the forward pass, and the loss scale that keeps float16 gradients from vanishing. */
 import type { TrainingConfig } from '@transformer-ls/formats';
-import { autocast } from '@transformer-ls/torch';
+import { autocast, type Tensor } from '@transformer-ls/torch';
 
 const FIRST_SCALE = 2 ** 16;
 const GROWTH = 2;
@@ -48,6 +48,11 @@ export class LossScale {
     this.current = scale;
     this.goodSteps = goodSteps;
   }
+}
+
+/** What losses are computed in. */
+export function atLeastFloat32(values: Tensor): Tensor {
+  return values.dtype === 'float64' ? values : values.to('float32');
 }
 
 export class Precision {

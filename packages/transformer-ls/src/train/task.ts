@@ -19,7 +19,7 @@ export interface Evaluation {
   readonly split: string;
   /** Mean over the predicted tokens or examples, in nats. */
   readonly loss: number;
-  /** Predicted tokens or examples. */
+  /** Predicted tokens or examples; may be none, where other processes measure. */
   readonly tokens: number;
   /** Share of the examples that got their class; null where nothing is classified. */
   readonly accuracy: number | null;
@@ -29,6 +29,7 @@ export interface Evaluation {
 
 /** What a task must carry over a stop, besides the weights. */
 export interface TaskState {
+  /** Their first axis is what trains side by side, so that processes can divide it; all processes have the same names. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly state: JsonObject;
 }
@@ -45,7 +46,9 @@ export interface TrainingTask {
   nextMicroBatch(): MicroBatch;
   /** Numbers that are not finite came up in the forward pass: forgets what they may have touched, such as a memory. */
   recover(): void;
-  /** Measures on held-out data; leaves the training state, its memory and the random numbers as they are. */
+  /** Statistics of the training that are no parameters, such as those of a batch normalisation; the means over all processes are kept. */
+  statistics?(): readonly Tensor[];
+  /** Measures on held-out data, of several processes each on its part; leaves the training state, its memory and the random numbers as they are. */
   evaluate(): Promise<Evaluation>;
   /** Where in the data the next micro-batch lies, in words. */
   position(): string;

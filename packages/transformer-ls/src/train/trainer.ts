@@ -5,20 +5,21 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EvaluationRecord, MetricsRecord, TrainingConfig, TrainRecord } from '@transformer-ls/formats';
 import { clipGradNorm, scope, type Tensor } from '@transformer-ls/torch';
+import type { CheckpointContent } from '../run/checkpoint.js';
 import type { RunFolder } from '../run/run-folder.js';
 import { describeNonFinite } from './non-finite.js';
 import { createOptimizer, type TrainingOptimizer } from './optimizer.js';
 import type { Precision } from './precision.js';
+import { type GradientSum, Ranks } from './ranks.js';
+import { refuseDifferentWeights } from './same-weights.js';
 import { progressOf, scheduledSettings } from './schedule.js';
-import type { TrainingTask } from './task.js';
+import type { Evaluation, TrainingTask } from './task.js';
 import type { BestEvaluation, TrainerCounters } from './trainer-counters.js';
+import { TrainingError } from './training-error.js';
 import { checkpointOf } from './training-state.js';
 import { WeightAverage } from './weight-average.js';
 
-/** Training cannot go on; the message is one line. */
-export class TrainingError extends Error {
-  override readonly name = 'TrainingError';
-}
+export { TrainingError };
 
 export interface TrainerOptions {
   readonly config: TrainingConfig;
@@ -29,6 +30,8 @@ export interface TrainerOptions {
   readonly onSaved: (step: number, path: string) => void;
   /** Asked between updates; true ends the run as soon as it is saved. */
   readonly shouldStop: () => boolean;
+  /** The processes that train together, each with a trainer of its own on its share of the data. Default: this one alone. */
+  readonly ranks?: Ranks;
 }
 
 /** `complete`: a budget is used up. `stopped`: someone asked. */
@@ -54,7 +57,9 @@ export class Trainer {
   readonly optimizer: TrainingOptimizer;
   /** What is evaluated and kept in place of the weights; null where they themselves are. */
   readonly average: WeightAverage | null;
+  readonly ranks: Ranks;
   private readonly parameters: readonly Tensor[];
+  private readonly gradientSum: GradientSum;
   private evaluatedAt = -1;
   private savedAt = -1;
   /** Milliseconds of the clock at which `counters.seconds` was last brought up to date. */
@@ -63,6 +68,8 @@ export class Trainer {
   constructor(readonly options: TrainerOptions) {
     this.optimizer = createOptimizer(options.config.optimizer, options.task);
     this.parameters = options.task.model.parameters();
+    this.ranks = options.ranks ?? Ranks.alone;
+    this.gradientSum = this.ranks.gradientSum(this.parameters.filter(({ requiresGrad }) => requiresGrad));
     const { emaDecay } = options.config;
     this.average = emaDecay === null ? null : new WeightAverage(options.task.model, emaDecay);
   }
@@ -71,14 +78,30 @@ export class Trainer {
     const { evaluateEverySteps, checkpointEverySteps } = this.options.config;
     this.clock = performance.now();
     this.options.task.model.train();
-    while (!this.isComplete()) {
-      if (this.options.shouldStop()) return this.end('stopped');
+    for (;;) {
+      const isStopped = this.agree();
+      if (this.isComplete()) return this.end('complete');
+      if (isStopped) return this.end('stopped');
       this.report(this.update());
       if (this.counters.step % evaluateEverySteps === 0) await this.evaluate();
       if (this.counters.step % checkpointEverySteps === 0) await this.save();
       await nextTurn();
     }
-    return this.end('complete');
+  }
+
+  /**
+   * All processes stop where one was asked to, and go by the first one's clock: they take the same branches and learning rates.
+   *
+   * @returns whether to stop
+   */
+  private agree(): boolean {
+    const { ranks } = this;
+    const [stops, seconds] = ranks.sum([
+      this.options.shouldStop() ? 1 : 0,
+      ranks.isFirst ? this.passTime() : 0,
+    ]);
+    this.counters.seconds = seconds!;
+    return stops! > 0;
   }
 
   /** Whether a budget is used up. */
@@ -128,7 +151,7 @@ export class Trainer {
   async evaluate(): Promise<EvaluationRecord> {
     const started = performance.now();
     const { task } = this.options;
-    const measure = () => task.evaluate();
+    const measure = async () => this.overAll(await task.evaluate());
     const { split, tokens, top5 = null, ...measured } = await (this.average?.inModel(measure) ?? measure());
     const { step } = this.counters;
     const found: BestEvaluation = { step, ...measured, bpc: this.bpcOf(measured.loss) };
@@ -139,16 +162,43 @@ export class Trainer {
     this.report(record);
     this.evaluatedAt = step;
     this.passTime();
-    if (best) await this.options.folder.writeBest(checkpointOf(this));
+    if (best) await this.write((content) => this.options.folder.writeBest(content));
     return record;
   }
 
   async save(): Promise<void> {
     const { folder, onSaved } = this.options;
     this.passTime();
-    const path = await folder.writeCheckpoint(checkpointOf(this));
+    const path = await this.write((content) => folder.writeCheckpoint(content));
     this.savedAt = this.counters.step;
     onSaved(this.counters.step, path);
+  }
+
+  private async write(to: (content: CheckpointContent) => Promise<string>): Promise<string> {
+    refuseDifferentWeights(this.options.task.model, this.ranks, this.counters.step);
+    const content = checkpointOf(this);
+    try {
+      return await to(content);
+    } finally {
+      content.release();
+    }
+  }
+
+  /** What all processes measured together, each on its part. */
+  private overAll(own: Evaluation): Evaluation {
+    const { ranks } = this;
+    if (ranks.share.world === 1) return own;
+    const { tokens, loss, accuracy, top5 } = own;
+    const times = (mean: number) => (tokens === 0 ? 0 : mean * tokens);
+    const sums = ranks.sum([tokens, times(loss), times(accuracy ?? 0), times(top5 ?? 0)]);
+    const [all, nats, right, rightOfFive] = sums as [number, number, number, number];
+    return {
+      ...own,
+      tokens: all,
+      loss: nats / all,
+      accuracy: accuracy === null ? null : right / all,
+      ...(top5 === undefined ? {} : { top5: rightOfFive / all }),
+    };
   }
 
   /** A run that someone stopped is saved at once; one that is complete is measured first. */
@@ -159,12 +209,19 @@ export class Trainer {
     return how;
   }
 
-  /** Adds up the gradients of `gradientAccumulation` micro-batches, times the loss scale; the mean of their losses. */
+  /**
+   * Adds up the gradients of `gradientAccumulation` micro-batches of all processes, times the loss scale; the mean of their losses.
+   * Each process makes its part of the mean, so that the sum over the processes is all that is left to do: it begins in the last
+   * backward pass.
+   */
   private accumulate(scale: number): { loss: number; tokens: number; accuracy: number | null } {
     const { config, task } = this.options;
-    const count = config.gradientAccumulation;
+    const { ranks } = this;
+    const microBatches = config.gradientAccumulation;
+    const count = microBatches * ranks.share.world;
     let [loss, tokens, right] = [0, 0, 0];
-    for (let index = 0; index < count; index++) {
+    for (let index = 0; index < microBatches; index++) {
+      if (index === microBatches - 1) this.gradientSum.begin();
       scope(() => {
         const microBatch = task.nextMicroBatch();
         microBatch.backward(scale === count ? microBatch.loss : microBatch.loss.mul(scale / count));
@@ -173,6 +230,10 @@ export class Trainer {
         right += (microBatch.accuracy ?? 0) / count;
       });
     }
+    this.gradientSum.finish();
+    ranks.average(task.statistics?.() ?? []);
+    const sums = ranks.sum([loss, tokens, right]);
+    [loss, tokens, right] = sums as [number, number, number];
     return { loss, tokens, accuracy: task.measures === 'accuracy' ? right : null };
   }
 

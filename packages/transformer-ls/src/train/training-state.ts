@@ -1,7 +1,7 @@
 /** A trainer's whole state as the content of a checkpoint, and back. */
 import { join } from 'node:path';
 import { openSafetensors, type TrainingConfig, type WritableTensor } from '@transformer-ls/formats';
-import { dispose, getRngState, scope, setRngState, type Tensor } from '@transformer-ls/torch';
+import { dispose, getRngState, manualSeed, scope, setRngState, type Tensor } from '@transformer-ls/torch';
 import type { Checkpoint, CheckpointContent, TensorFile } from '../run/checkpoint.js';
 import { RunFolderError } from '../run/errors.js';
 import { fileSource } from '../run/file-source.js';
@@ -9,6 +9,8 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../run/json.js';
 import { lazyEntryOfTensor, tensorOfEntry } from '../weights/tensor-entries.js';
 import type { TrainingOptimizer } from './optimizer.js';
 import type { Precision } from './precision.js';
+import type { Ranks } from './ranks.js';
+import { ownDevice, ownSeed } from './share-of-run.js';
 import type { TrainingTask } from './task.js';
 import type { BestEvaluation, TrainerCounters } from './trainer-counters.js';
 import type { WeightAverage } from './weight-average.js';
@@ -31,14 +33,25 @@ export interface ResumableTrainer {
   readonly counters: TrainerCounters;
   readonly optimizer: TrainingOptimizer;
   readonly average: WeightAverage | null;
+  readonly ranks: Ranks;
 }
 
-/** The whole of it, as what a checkpoint holds; tensors are copied when they are written. */
-export function checkpointOf(trainer: ResumableTrainer): CheckpointContent {
+export interface TrainerCheckpoint extends CheckpointContent {
+  /** Frees what was brought together for it; to be called when it is written. */
+  release(): void;
+}
+
+/**
+ * The whole of it, as what a checkpoint holds; tensors are copied when they are written. All processes must call it together: the first
+ * one gets what belongs to the others too, and is the one that may write it.
+ */
+export function checkpointOf(trainer: ResumableTrainer): TrainerCheckpoint {
   const { config, task, precision } = trainer.options;
   const { best, ...counters } = trainer.counters;
   const optimizer = trainer.optimizer.stateDict();
+  const { ranks } = trainer;
   const memory = task.state();
+  const wholeMemory = ranks.joinFirstAxis(memory.tensors);
   const trained = task.model.stateDict();
   const { average } = trainer;
   return {
@@ -47,8 +60,8 @@ export function checkpointOf(trainer: ResumableTrainer): CheckpointContent {
       [MODEL_FILE, { ...tensorFile(average?.stateDict() ?? trained), metadata: modelMetadata(config.model) }],
       ...(average === null ? [] : [[TRAINED_FILE, tensorFile(trained)] as const]),
       [OPTIMIZER_FILE, tensorFile(optimizer.tensors)],
-      [MEMORY_FILE, tensorFile(memory.tensors)],
-      [RANDOM_FILE, { tensors: randomStates(config.device) }],
+      [MEMORY_FILE, tensorFile(wholeMemory)],
+      [RANDOM_FILE, { tensors: randomStates(ownDevice(config.device, ranks), ranks) }],
     ]),
     state: {
       counters: { ...counters },
@@ -56,6 +69,10 @@ export function checkpointOf(trainer: ResumableTrainer): CheckpointContent {
       lossScale: { ...precision.lossScale.state() },
       optimizer: JSON.parse(JSON.stringify(optimizer.state)) as JsonValue,
       task: memory.state,
+      processes: ranks.share.world,
+    },
+    release: () => {
+      if (wholeMemory !== memory.tensors) dispose(wholeMemory);
     },
   };
 }
@@ -72,6 +89,7 @@ function modelMetadata(model: JsonObject): Record<string, string> {
  */
 export async function restoreTrainer(trainer: ResumableTrainer, checkpoint: Checkpoint): Promise<void> {
   const { task, precision, config } = trainer.options;
+  const { ranks } = trainer;
   const { counters, lossScale, optimizer, task: taskState, best } = checkpoint.state;
   if (![counters, lossScale, optimizer, taskState].every(isJsonObject))
     throw new RunFolderError(`${checkpoint.path}: its state is not that of a training run`);
@@ -84,11 +102,19 @@ export async function restoreTrainer(trainer: ResumableTrainer, checkpoint: Chec
   await using(read(OPTIMIZER_FILE), (tensors) =>
     trainer.optimizer.loadStateDict({ tensors, state: optimizer }),
   );
-  await using(read(MEMORY_FILE), (tensors) => task.restore({ tensors, state: taskState as JsonObject }));
+  await using(read(MEMORY_FILE), (tensors) =>
+    task.restore({ tensors: ranks.ownOfFirstAxis(tensors), state: taskState as JsonObject }),
+  );
   precision.lossScale.restore(numbersOf(lossScale as JsonObject, ['scale', 'goodSteps']));
   Object.assign(trainer.counters, numbersOf(counters as JsonObject, COUNTERS));
   trainer.counters.best = isJsonObject(best ?? null) ? bestOf(best as JsonObject) : null;
-  await using(read(RANDOM_FILE), (tensors) => restoreRandom(tensors, config.device));
+  const { processes = 1 } = checkpoint.state;
+  // Those who draw now are others than those whose states were saved: all begin anew.
+  if (processes !== ranks.share.world) manualSeed(ownSeed(config.seed, ranks, trainer.counters.step));
+  else
+    await using(read(RANDOM_FILE), (tensors) =>
+      restoreRandom(tensors, ownDevice(config.device, ranks), ranks),
+    );
 }
 
 const COUNTERS = ['step', 'tokens', 'seconds', 'skipped', 'skippedInARow'] as const;
@@ -117,15 +143,29 @@ function tensorFile(tensors: ReadonlyMap<string, Tensor>): TensorFile {
   return { tensors: new Map([...tensors].map(([name, value]) => [name, lazyEntryOfTensor(value)])) };
 }
 
-function randomStates(device: string): Record<string, WritableTensor> {
-  const devices = device === 'cpu' ? ['cpu'] : ['cpu', device];
+/** `cpu`, of the second process `cpu.1`; of GPUs the same under the kind of device. */
+function randomStates(device: string, ranks: Ranks): Record<string, WritableTensor> {
   const entry = (data: Uint8Array): WritableTensor => ({ dtype: 'U8', shape: [data.length], data });
-  return Object.fromEntries(devices.map((one) => [one, entry(getRngState(one))]));
+  const states = generatorsOf(device).flatMap((one) =>
+    ranks
+      .gatherBytes(getRngState(one))
+      .map((data, rank): [string, WritableTensor] => [stateName(one, rank), entry(data)]),
+  );
+  return Object.fromEntries(states);
 }
 
-function restoreRandom(tensors: ReadonlyMap<string, Tensor>, device: string): void {
-  for (const one of device === 'cpu' ? ['cpu'] : ['cpu', device]) {
-    const state = tensors.get(one);
+function generatorsOf(device: string): string[] {
+  return device === 'cpu' ? ['cpu'] : ['cpu', device];
+}
+
+/** Of a process that trains alone the device as it is. */
+function stateName(device: string, rank: number): string {
+  return rank === 0 ? device : `${device.replace(/:\d+$/, '')}.${rank}`;
+}
+
+function restoreRandom(tensors: ReadonlyMap<string, Tensor>, device: string, { share }: Ranks): void {
+  for (const one of generatorsOf(device)) {
+    const state = tensors.get(stateName(one, share.rank));
     if (state === undefined) continue; // The run has moved to another device since.
     setRngState(state.toTypedArray() as Uint8Array, one);
   }

@@ -7,13 +7,18 @@ import {
   type TrainingConfig,
   trainingSchema,
 } from '@transformer-ls/formats';
+import { manualSeed } from '@transformer-ls/torch';
 import type { PrepareProgress } from '../data/prepare.js';
+import { verifyCheckpoint } from '../run/checkpoint.js';
+import { followedRun } from '../run/followed-run.js';
 import { type JsonObject, writeJson } from '../run/json.js';
 import { CONFIG_NAME, createRun, type RunFolder, readRunConfig, resumeRun } from '../run/run-folder.js';
 import { buildParts } from './build-parts.js';
 import { loadInitialWeights } from './initial-weights.js';
 import { withOverrides } from './overrides.js';
 import type { DataPlaces } from './parts.js';
+import { Ranks } from './ranks.js';
+import { ownSeed } from './share-of-run.js';
 import { RunSummary } from './summary.js';
 import { Trainer, type TrainingResult } from './trainer.js';
 import { restoreTrainer } from './training-state.js';
@@ -58,24 +63,47 @@ export interface Training {
 /**
  * Opens the data, builds the model, takes the run folder. Nothing is written before data and model are known to be good.
  *
+ * @param ranks the processes that train together, each of which calls this with the same request. The first one makes the data ready and
+ *   has the folder, which all must see
+ *
  * Throws ConfigError, DataError, RunFolderError, SafetensorsError or ArgumentError: bad input, each in one line.
  */
-export async function openTraining(request: TrainingRequest, observer: TrainingObserver): Promise<Training> {
-  if (request.kind === 'new') {
-    const { classesFromData } = request;
-    const parts = await buildParts(request.config, request.data, {
-      ...partsOptions(observer),
-      classesFromData,
-    });
-    return closingOnError(parts, async () => {
-      const { config } = parts;
-      await startFromWeights(parts, observer);
-      const folder = await createRun(request.folder, asJson(config), folderOptions(config, observer));
-      for (const [name, text] of parts.companions) await folder.writeText(name, text);
-      return assemble(parts, folder, observer);
-    });
-  }
-  return resume(request.folder, request.data, request.overrides, observer);
+export async function openTraining(
+  asked: TrainingRequest,
+  observer: TrainingObserver,
+  ranks: Ranks = Ranks.alone,
+): Promise<Training> {
+  // Each process has looked for a folder of its own that is free.
+  const request = await ranks.told('request', () => asked);
+  if (request.kind === 'resume')
+    return resume(request.folder, request.data, request.overrides, observer, ranks);
+  const options = { ...partsOptions(observer, ranks), classesFromData: request.classesFromData };
+  const parts = await ranks.firstAlone('data', () => buildParts(request.config, request.data, options));
+  return closingOnError(parts, async () => {
+    const { config } = parts;
+    await startFromWeights(parts, observer);
+    const folder = await openFolder(request.folder, config, ranks, () =>
+      createRun(request.folder, asJson(config), folderOptions(config, observer)),
+    );
+    for (const [name, text] of parts.companions) await folder.writeText(name, text);
+    return assemble(parts, folder, observer, ranks);
+  });
+}
+
+/** The first process opens it; the others learn where the run goes on. */
+async function openFolder(
+  path: string,
+  config: TrainingConfig,
+  ranks: Ranks,
+  open: () => Promise<RunFolder>,
+): Promise<RunFolder> {
+  let opened: RunFolder | undefined;
+  const newest = await ranks.told('run', async () => {
+    opened = await open();
+    return opened.newest?.path ?? null;
+  });
+  if (opened !== undefined) return opened;
+  return followedRun(path, asJson(config), newest === null ? undefined : await verifyCheckpoint(newest));
 }
 
 /** What a run cannot change once it has begun: its checkpoints would not fit, or it would be another run. */
@@ -87,13 +115,16 @@ async function resume(
   data: DataPlaces,
   overrides: Readonly<Record<string, unknown>>,
   observer: TrainingObserver,
+  ranks: Ranks,
 ): Promise<Training> {
   const fixed = Object.keys(overrides).find((key) => FIXED_SETTINGS.test(key));
   if (fixed !== undefined)
     throw new ConfigError([`${fixed} cannot change in a run that is resumed; start a new run`]);
-  const before = parseConfig(trainingSchema, await readRunConfig(path), join(path, CONFIG_NAME));
-  const parts = await buildParts(withOverrides(before, overrides), data, partsOptions(observer));
-  return closingOnError(parts, () => resumeWith(path, parts, overrides, observer));
+  const parts = await ranks.firstAlone('data', async () => {
+    const before = parseConfig(trainingSchema, await readRunConfig(path), join(path, CONFIG_NAME));
+    return buildParts(withOverrides(before, overrides), data, partsOptions(observer, ranks));
+  });
+  return closingOnError(parts, () => resumeWith(path, parts, overrides, observer, ranks));
 }
 
 async function resumeWith(
@@ -101,14 +132,17 @@ async function resumeWith(
   parts: OpenParts,
   overrides: Readonly<Record<string, unknown>>,
   observer: TrainingObserver,
+  ranks: Ranks,
 ): Promise<Training> {
   const { config } = parts;
-  const folder = await resumeRun(path, folderOptions(config, observer));
+  const folder = await openFolder(path, config, ranks, () =>
+    resumeRun(path, folderOptions(config, observer)),
+  );
   try {
     for (const skipped of folder.skipped)
       observer.message(`passed over a damaged checkpoint: ${skipped.path}: ${skipped.reason}`);
     if (folder.newest === undefined) await startFromWeights(parts, observer);
-    const training = assemble(parts, folder, observer);
+    const training = assemble(parts, folder, observer, ranks);
     if (folder.newest !== undefined) await restoreTrainer(training.trainer, folder.newest);
     if (Object.keys(overrides).length > 0) await folder.writeText(CONFIG_NAME, writeJson(asJson(config)));
     return training;
@@ -137,15 +171,19 @@ async function startFromWeights({ config, task }: OpenParts, { message }: Traini
   await loadInitialWeights(task.model, initialWeights, kind === 'image-training' ? message : undefined);
 }
 
-function partsOptions({ prepare, message }: TrainingObserver) {
-  return { onProgress: prepare, say: message };
+function partsOptions({ prepare, message }: TrainingObserver, ranks: Ranks) {
+  return { onProgress: prepare, say: message, ranks };
 }
 
 function assemble(
   { config, task, precision, data, close }: OpenParts,
   folder: RunFolder,
   observer: TrainingObserver,
+  ranks: Ranks,
 ): Training {
+  // All begin with the same weights, and draw different random numbers from here on.
+  ranks.broadcast(task.model.stateDict().values());
+  if (!ranks.isFirst) manualSeed(ownSeed(config.seed, ranks, 0));
   const summary = new RunSummary(config, folder, data, task);
   let stopAsked = () => false;
   const trainer = new Trainer({
@@ -159,6 +197,7 @@ function assemble(
     },
     onSaved: (step, path) => observer.saved(step, path),
     shouldStop: () => stopAsked(),
+    ranks,
   });
   return {
     config,
@@ -170,6 +209,7 @@ function assemble(
       const { step, tokens, seconds, best } = trainer.counters;
       const result = { end, step, tokens, seconds, best };
       await summary.write(result);
+      ranks.leave();
       return result;
     },
     close: async () => {

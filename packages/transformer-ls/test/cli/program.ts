@@ -14,6 +14,8 @@ export interface Ended {
 export interface Program {
   /** Where commands run; has a blank in its name. */
   readonly folder: string;
+  /** The script that Node runs. */
+  readonly main: string;
   start(args: readonly string[]): ChildProcess;
   /** Runs to its end with `input`, or nothing, on standard input. */
   run(args: readonly string[], input?: string | Uint8Array): Promise<Ended>;
@@ -26,6 +28,7 @@ export function program(): Program {
   const start = (args: readonly string[]) => spawn(process.execPath, [main, ...args], { cwd: folder });
   return {
     folder,
+    main,
     start,
     async run(args, input) {
       const child = start(args);

@@ -3,6 +3,7 @@
  * holds depends on the plan and on its epoch and number only, so that it is the same however many threads there are.
  */
 import { Random } from '../../data/random.js';
+import type { Share } from '../../data/share.js';
 import { drawMixing, mixPictures, writeTargets } from '../augment/mixing.js';
 import type { ImageSet } from '../image-set.js';
 import { BatchOrder } from './batch-order.js';
@@ -19,6 +20,8 @@ export interface BatchPlan {
   readonly size: number;
   readonly seed: number;
   readonly view: PictureView;
+  /** Which rows of the batches are made at all, where other processes make the others. */
+  readonly share?: Share | undefined;
 }
 
 /** A batch to be made. */
@@ -61,8 +64,8 @@ export function augmentationRandom(seed: number, epoch: number, index: number): 
   return new Random(seed, epoch, index, purposes.augmentation);
 }
 
-export function batchOrder({ pictures, batchSize, seed, view }: BatchPlan): BatchOrder {
-  return new BatchOrder({ pictures, batchSize, shuffleSeed: view.kind === 'training' ? seed : null });
+export function batchOrder({ pictures, batchSize, seed, view, share }: BatchPlan): BatchOrder {
+  return new BatchOrder({ pictures, batchSize, shuffleSeed: view.kind === 'training' ? seed : null, share });
 }
 
 /** Whether batches have targets: where labels alone do not say what is to be learned. */

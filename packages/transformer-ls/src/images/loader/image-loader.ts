@@ -12,6 +12,7 @@
  * Shape letters: B pictures, S pixels a side, C classes.
  */
 import { DataError } from '../../data/errors.js';
+import { rangeOf, type Share, WHOLE } from '../../data/share.js';
 import type { ImageSet } from '../image-set.js';
 import type { ImageSource } from '../sources.js';
 import { type BatchJob, BatchMaker, type BatchPlan, batchOrder, hasTargets } from './batch-maker.js';
@@ -51,6 +52,8 @@ export interface ImageLoaderOptions {
    * the last batch of a pass holds what is left, unreadable pictures are left out.
    */
   readonly view: PictureView;
+  /** Which rows of every training batch are made; of mixed pictures whole pairs. Default: all. */
+  readonly share?: Share;
   /** 0: the calling thread does the work, and only `nextAsync` works. */
   readonly threads: number;
   /** Batches that are made ahead. Default: 2. */
@@ -97,10 +100,10 @@ export class ImageLoader {
 
   /** @throws DataError, RangeError in one line where the options do not fit the set, one another or this machine */
   constructor(private readonly options: ImageLoaderOptions) {
-    const { set, size, batchSize, seed, view, threads } = options;
+    const { set, size, batchSize, seed, view, threads, share = WHOLE } = options;
     const pictures = options.pictures ?? Uint32Array.from({ length: set.labels.length }, (_, i) => i);
     checkOptions(options, pictures);
-    this.plan = { pictures, batchSize, size, seed, view };
+    this.plan = { pictures, batchSize, size, seed, view, share };
     this.order = batchOrder(this.plan);
     this.batchesPerEpoch = this.order.batchesPerEpoch;
     if (this.batchesPerEpoch < 1)
@@ -109,7 +112,8 @@ export class ImageLoader {
       );
     const slots = (options.prefetch ?? DEFAULT_PREFETCH) + 1;
     const targetClasses = hasTargets(this.plan) ? set.classes.length : 0;
-    const shape = { slots, batchSize: Math.min(batchSize, pictures.length), size, targetClasses };
+    const rows = rangeOf(Math.min(batchSize, pictures.length), share).count;
+    const shape = { slots, batchSize: rows, size, targetClasses };
     if (slots * slotBytes(shape) > MOST_RING_BYTES)
       throw new RangeError(
         `${slots} batches of ${batchSize} pictures of ${size} x ${size} take ${gib(slots * slotBytes(shape))}, expected at most ${gib(MOST_RING_BYTES)}; lower batchSize or prefetch`,

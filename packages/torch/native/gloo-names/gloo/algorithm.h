@@ -1,0 +1,2 @@
+// Nothing of it is named; see rendezvous/store.h.
+#pragma once

@@ -1,0 +1,7 @@
+/** Many processes that compute together, on torch's c10d. */
+export { type Backends, distributedBackends } from './binding.js';
+export { DistributedError } from './errors.js';
+export { GradientBuckets, type GradientBucketsOptions } from './gradient-buckets.js';
+export { type Backend, ProcessGroup, type ProcessGroupOptions, Work } from './process-group.js';
+export { type MeetingPlace, type Membership, meet, membershipFrom, RENDEZVOUS_FILE } from './rendezvous.js';
+export { Store } from './store.js';

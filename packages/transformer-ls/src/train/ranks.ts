@@ -1,0 +1,224 @@
+/**
+ * The processes that train one model together, as the trainer sees them; a process alone is the same with nothing to exchange. Every
+ * process must come to the same calls in the same order.
+ */
+import {
+  cat,
+  DistributedError,
+  distributedBackends,
+  emptyLike,
+  GradientBuckets,
+  keep,
+  type Membership,
+  meet,
+  noGrad,
+  ProcessGroup,
+  type Store,
+  scope,
+  type Tensor,
+  tensor,
+  zeros,
+} from '@transformer-ls/torch';
+import { type Share, WHOLE } from '../data/share.js';
+
+export interface RanksOptions {
+  /** After how long a process that waits for another one gives up. */
+  readonly timeoutSeconds: number;
+  /** Whether sums of gradients begin during the backward pass. Default true. */
+  readonly overlap?: boolean;
+  /** Ends the waiting for what the first process has not said yet. */
+  readonly signal?: AbortSignal;
+}
+
+/** Sums gradients over the processes; see `GradientBuckets`. */
+export interface GradientSum {
+  begin(): void;
+  finish(): void;
+}
+
+const ALONE_SUM: GradientSum = { begin: () => undefined, finish: () => undefined };
+
+/** For what the first process does while the others wait without any hurry, such as making a corpus ready. */
+const PATIENCE_SECONDS = 7 * 24 * 3600;
+
+export class Ranks {
+  /** A process that trains alone. */
+  static readonly alone = new Ranks(WHOLE, 0, 1, null);
+
+  private constructor(
+    readonly share: Share,
+    readonly localRank: number,
+    /** Processes of this machine. */
+    readonly localWorld: number,
+    private readonly joined: {
+      readonly options: RanksOptions;
+      readonly store: Store;
+      /** For tensors on the CPU. */
+      readonly group: ProcessGroup;
+    } | null,
+  ) {}
+
+  /** Meets the others and connects to them. @throws DistributedError in one line */
+  static join(membership: Membership, options: RanksOptions): Ranks {
+    const { rank, world, localRank, localWorld } = membership;
+    if (!distributedBackends().gloo)
+      throw new DistributedError('this libtorch has no Gloo: several processes need one with it', 'other');
+    const { timeoutSeconds } = options;
+    const place = meet(membership, timeoutSeconds);
+    const group = new ProcessGroup({ backend: 'gloo', rank, world, timeoutSeconds, ...place });
+    return new Ranks({ rank, world }, localRank, localWorld, { options, store: place.store, group });
+  }
+
+  /** The one that writes. */
+  get isFirst(): boolean {
+    return this.share.rank === 0;
+  }
+
+  /** Sums of some numbers over all processes. */
+  sum(values: readonly number[]): number[] {
+    if (this.joined === null) return [...values];
+    const { group } = this.joined;
+    return scope(() => {
+      const sums = tensor(Float64Array.from(values));
+      group.allReduce(sums).wait();
+      return Array.from(sums.toTypedArray() as Float64Array);
+    });
+  }
+
+  /** The numbers of all processes, one row each. */
+  each(values: readonly number[]): number[][] {
+    if (this.joined === null) return [[...values]];
+    const { group } = this.joined;
+    return scope(() => {
+      const { tensors, work } = group.allGather(tensor(Float64Array.from(values)));
+      work.wait();
+      return tensors.map((one) => Array.from(one.toTypedArray() as Float64Array));
+    });
+  }
+
+  /** Bytes of all processes, equally many of each, by rank; to the first one only, nothing to the others. */
+  gatherBytes(bytes: Uint8Array): Uint8Array[] {
+    if (this.joined === null) return [bytes];
+    const { group } = this.joined;
+    return scope(() => {
+      const { tensors, work } = group.allGather(tensor(bytes));
+      work.wait();
+      return this.isFirst ? tensors.map((one) => one.toTypedArray() as Uint8Array) : [];
+    });
+  }
+
+  /** Gives all processes the first one's values of these tensors, in place. */
+  broadcast(tensors: Iterable<Tensor>): void {
+    if (this.joined === null) return;
+    const { group } = this.joined;
+    noGrad(() => {
+      for (const one of tensors)
+        scope(() => {
+          const onCpu = one.to({ device: 'cpu' }).contiguous();
+          if (onCpu.numel === 0) return;
+          group.broadcast(onCpu).wait();
+          if (!this.isFirst) one.copy_(onCpu);
+        });
+    });
+  }
+
+  /** Replaces tensors of one dtype by their means over all processes. */
+  average(tensors: readonly Tensor[]): void {
+    if (this.joined === null || tensors.length === 0) return;
+    const { group } = this.joined;
+    noGrad(() =>
+      scope(() => {
+        const sums = cat(tensors.map((one) => one.to({ device: 'cpu' }).reshape([-1])));
+        group.allReduce(sums).wait();
+        sums.mul_(1 / this.share.world);
+        let start = 0;
+        for (const one of tensors) {
+          one.copy_(sums.narrow(0, start, one.numel).reshape([...one.shape]));
+          start += one.numel;
+        }
+      }),
+    );
+  }
+
+  /**
+   * Tensors whose first axis is divided among the processes, whole again on the CPU: to the first process, which owns them; nothing
+   * to the others. All processes have tensors of the same names and shapes.
+   */
+  joinFirstAxis(tensors: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Tensor> {
+    if (this.joined === null) return tensors;
+    const { group } = this.joined;
+    const { world } = this.share;
+    const whole = new Map<string, Tensor>();
+    for (const [name, one] of tensors)
+      noGrad(() =>
+        scope(() => {
+          const own = one.to({ device: 'cpu' }).contiguous();
+          if (!this.isFirst) {
+            if (own.numel > 0) group.send(own, 0).wait();
+            return;
+          }
+          const [rows, ...rest] = own.shape;
+          const all = keep(zeros([world * rows!, ...rest], { dtype: own.dtype }));
+          whole.set(name, all);
+          all.narrow(0, 0, rows!).copy_(own);
+          if (own.numel === 0) return;
+          for (let rank = 1; rank < world; rank++)
+            scope(() => {
+              const part = emptyLike(own);
+              group.receive(part, rank).wait();
+              all.narrow(0, rank * rows!, rows!).copy_(part);
+            });
+        }),
+      );
+    return whole;
+  }
+
+  /** This process's part of such tensors, in the running scope. Works for any number of processes that wrote them. */
+  ownOfFirstAxis(tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+    const { rank, world } = this.share;
+    const part = (one: Tensor) => {
+      const rows = one.size(0) / world;
+      return world === 1 ? one : one.narrow(0, rank * rows, rows);
+    };
+    return new Map([...tensors].map(([name, one]) => [name, part(one)]));
+  }
+
+  /** For the parameters of one model, on the device they are on. */
+  gradientSum(parameters: readonly Tensor[]): GradientSum {
+    if (this.joined === null) return ALONE_SUM;
+    const { options, store, group } = this.joined;
+    const onGpu = parameters.some(({ device }) => device !== 'cpu') && distributedBackends().nccl;
+    const { rank, world } = this.share;
+    const { timeoutSeconds } = options;
+    const summing = onGpu
+      ? new ProcessGroup({ backend: 'nccl', store: store.under('nccl'), rank, world, timeoutSeconds })
+      : group;
+    return new GradientBuckets(summing, parameters, { overlap: options.overlap ?? true });
+  }
+
+  /**
+   * What the first process finds out, told to all; once for each name. The others wait as long as it takes, and hear signals
+   * meanwhile.
+   */
+  async told<T>(name: string, find: () => T | Promise<T>): Promise<T> {
+    if (this.joined === null) return find();
+    const { store, options } = this.joined;
+    if (!this.isFirst) return JSON.parse(await store.waitFor(name, PATIENCE_SECONDS, options.signal)) as T;
+    const found = await find();
+    store.set(name, JSON.stringify(found));
+    return found;
+  }
+
+  /** The first process does it alone, then the others do: what it makes on the disk they only read. */
+  async firstAlone<T>(name: string, action: () => Promise<T>): Promise<T> {
+    if (!this.isFirst) await this.told(name, () => null);
+    const result = await action();
+    if (this.isFirst) await this.told(name, () => null);
+    return result;
+  }
+
+  /** Leaves when all have come to the end. Not after an error: who is gone is not waited for. */
+  leave(): void {
+    this.joined?.group.barrier().wait();
+  }
+}

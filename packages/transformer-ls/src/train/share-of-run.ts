@@ -1,0 +1,35 @@
+/** What of a run's settings concerns this process, where several train together. */
+import { availableParallelism } from 'node:os';
+import { ConfigError, type TrainingConfig } from '@transformer-ls/formats';
+import { Random } from '../data/random.js';
+import type { Ranks } from './ranks.js';
+
+/** The batch of a run is that of all processes together. @throws ConfigError where they cannot have equal parts of it */
+export function refuseUnequalShares(config: TrainingConfig, { share: { world } }: Ranks): void {
+  const { batchSize, kind } = config;
+  if (batchSize % world !== 0)
+    throw new ConfigError([
+      `batchSize: ${batchSize} ${kind === 'training' ? 'lanes' : 'examples'} cannot be divided among ${world} processes; take a multiple of ${world}`,
+    ]);
+  if (kind !== 'image-training' || world === 1) return;
+  const { mixup, cutmix } = config.augmentation;
+  if ((mixup > 0 || cutmix > 0) && (batchSize / world) % 2 !== 0)
+    throw new ConfigError([
+      `batchSize: pictures are mixed in pairs, and ${batchSize} cannot be divided among ${world} processes in pairs; take a multiple of ${2 * world}`,
+    ]);
+}
+
+/** `cuda` means the GPU of this process's number on its machine. */
+export function ownDevice(device: TrainingConfig['device'], ranks: Ranks): TrainingConfig['device'] {
+  return device === 'cuda' && ranks.share.world > 1 ? `cuda:${ranks.localRank}` : device;
+}
+
+/** CPU threads of this process: as many as asked for each, else its part of the machine's cores. */
+export function ownThreads(asked: number | null, { localWorld }: Ranks): number {
+  return asked ?? Math.max(1, Math.floor(availableParallelism() / localWorld));
+}
+
+/** What this process draws random numbers from at a step, so that no two draw the same. */
+export function ownSeed(seed: number, { share: { rank, world } }: Ranks, step: number): number {
+  return new Random(seed, rank, world, step).below(2 ** 32);
+}

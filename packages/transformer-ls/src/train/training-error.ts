@@ -1,0 +1,4 @@
+/** Training cannot go on; the message is one line. */
+export class TrainingError extends Error {
+  override readonly name = 'TrainingError';
+}
