@@ -26,6 +26,7 @@ export default defineConfig({
     include: ['packages/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'scripts/test/**/*.test.ts'],
     exclude: process.env.TLS_TEST_FULL ? [] : ['**/*.full.test.ts'],
     pool: 'forks',
+    maxWorkers: 2,
     testTimeout: 0,
     hookTimeout: 0,
   },

@@ -25,6 +25,16 @@ export function guarded<T>(doing: string, seconds: number, run: () => T): T {
   }
 }
 
+/** The same for a call that does other things too: what they say of themselves is left as it is. */
+export function guardedExchange<T>(doing: string, seconds: number, run: () => T): T {
+  try {
+    return run();
+  } catch (fault) {
+    const said = fault instanceof Error ? fault.message : '';
+    throw GONE.test(said) || TIMEOUT.test(said) ? explained(doing, seconds, said) : fault;
+  }
+}
+
 const GONE =
   /closed by peer|connection reset|broken pipe|connection refused|connection was closed|failed to recv|failed to send/i;
 const TIMEOUT = /time[d]? ?out/i;

@@ -3,7 +3,7 @@ import { noGrad } from '../autograd.js';
 import { zerosLike } from '../creation.js';
 import type { Tensor } from '../tensor.js';
 import { distributed } from './binding.js';
-import { guarded } from './errors.js';
+import { guarded, guardedExchange } from './errors.js';
 import { milliseconds, type Store } from './store.js';
 
 export type Backend = 'gloo' | 'nccl';
@@ -115,6 +115,16 @@ export class ProcessGroup {
   /** Done when all processes have come to it. */
   barrier(): Work {
     return this.begin('barrier', (group) => distributed().barrier(group));
+  }
+
+  /**
+   * Runs something that talks to the others beside its own work, such as operators on a sharded sequence.
+   *
+   * @throws DistributedError where another process has ended or does not answer; other errors as they are
+   */
+  exchanging<T>(doing: string, run: () => T): T {
+    const { rank, world, timeoutSeconds } = this;
+    return guardedExchange(`rank ${rank} of ${world}, ${doing}`, timeoutSeconds, run);
   }
 
   /**

@@ -17,6 +17,7 @@ import {
   Linear,
   Module,
   operator,
+  type ShardedSequence,
   type Tensor,
 } from '@transformer-ls/torch';
 import {
@@ -33,6 +34,7 @@ import { jointSoftmax } from './joint-softmax.js';
 import type { ObservableAttention, WeightsObserver } from './observed-weights.js';
 import { logitRows } from './projection.js';
 import { lowest } from './sequence-attention.js';
+import { ownOf, ownVisible, type Stretch, stretchOf, wholeSequence } from './stretch.js';
 import {
   hiddenTileKeys,
   pool,
@@ -69,6 +71,7 @@ export function keptByDefault(modelDim: number): KeptProjections {
 /** Under the published names, which say the reverse of the paper: `dual_ln_l` is the window's norm (quirk 1). */
 export class BidirectionalAttention extends Module implements ObservableAttention {
   readonly takesClassToken = true;
+  readonly takesSharded = true;
   observer: WeightsObserver | null = null;
   /**
    * Where the whole layer is one operator: which of all keys and values are kept for the backward pass. Each that is computed again takes a
@@ -108,58 +111,80 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     mask: Tensor | null,
     classToken: Tensor | null = null,
     classTokenOnly: boolean = false,
+    sequence: ShardedSequence | null = null,
   ): Tensor {
     const { modelDim, heads } = this.config;
     const own = classToken === null ? null : { token: classToken, alone: classTokenOnly };
+    const stretch = this.stretch(x, mask, sequence);
     return this.observer === null && attentionFused(x, modelDim / heads)
-      ? this.fused(x, mask, own)
-      : this.composed(x, mask, own);
+      ? this.fused(stretch, own)
+      : this.composed(stretch, own);
   }
 
-  private composed(x: Tensor, mask: Tensor | null, classToken: ClassToken | null): Tensor {
+  /** The own tokens with as many whole windows around them as windows and convolution see. */
+  private stretch(x: Tensor, mask: Tensor | null, sequence: ShardedSequence | null): Stretch {
+    if (sequence === null || sequence.group.world === 1) return wholeSequence(x, mask);
+    const { windowSize: W, convolutionSize } = this.config;
+    const convolved = convolutionSize === null ? 0 : (convolutionSize - 1) / 2;
+    const unit = Math.max(1, W);
+    return stretchOf(sequence, x, mask, Math.ceil(Math.max(W, convolved) / unit) * unit, unit);
+  }
+
+  private composed(stretch: Stretch, classToken: ClassToken | null): Tensor {
+    const { x, mask, sequence } = stretch;
     const tiling = this.segments(x.size(1));
-    const padding = mask === null ? null : mask.logicalNot(); // (B, L)
-    const query = this.query(x); // (N, B, L, H)
-    const keys = this.dual_ln_l.forward(this.W_k.forward(x)); // (B, L, D)
+    const padding = mask === null ? null : mask.logicalNot(); // (B, A)
+    const query = this.query(x); // (N, B, A, H)
+    const keys = this.dual_ln_l.forward(this.W_k.forward(x)); // (B, A, D)
     const values = this.dual_ln_l.forward(this.W_v.forward(x));
     const first = classToken === null ? null : this.classParts(classToken.token);
-    const projection = this.projection(x, padding);
-    const compressed = this.compress(projection, keys, values, first);
+    const ownPadding = padding === null ? null : ownOf(padding, stretch, 1);
+    const projection = this.projection(ownOf(x, stretch, 1), ownPadding, sequence);
+    const ownTokens = { keys: ownOf(keys, stretch, 1), values: ownOf(values, stretch, 1) };
+    const compressed = this.compress(projection, ownTokens, first, sequence);
 
     const weights = this.weights(query, keys, padding, compressed, tiling);
-    const attended = this.attend(weights, values, compressed, tiling);
-    const tokens = padding === null ? attended : attended.maskedFill(padding.unsqueeze(-1), 0);
-    const ofClass = first === null ? null : classWeights(first, tokens, padding);
+    const attended = ownOf(this.attend(weights, values, compressed, tiling), stretch, 2);
+    const tokens = ownPadding === null ? attended : attended.maskedFill(ownPadding.unsqueeze(-1), 0);
+    const ofClass = first === null ? null : classWeights(first, tokens, ownPadding, sequence);
     this.observe(weights, projection, ofClass, tiling);
-    const classRow = first === null || ofClass === null ? null : classResult(first, tokens, ofClass);
-    return this.result(tokens, values, padding, classRow, classToken?.alone ?? false);
+    const classRow =
+      first === null || ofClass === null ? null : classResult(first, tokens, ofClass, sequence);
+    return this.result(tokens, values, stretch, classRow, classToken?.alone ?? false);
   }
 
   /** What the heads found, (N, B, L, H) and of a class token (N, B, 1, H), joined and mapped to the width. */
   private result(
     tokens: Tensor,
     values: Tensor,
-    padding: Tensor | null,
+    stretch: Stretch,
     classRow: Tensor | null,
     classRowAlone: boolean,
   ): Tensor {
     if (classRow !== null && classRowAlone) return this.W_o.forward(mergeHeads(classRow));
-    const convolved = this.conv === null ? tokens : tokens.add(this.convolve(this.conv, values, padding));
+    const convolved =
+      this.conv === null
+        ? tokens
+        : tokens.add(ownOf(this.convolve(this.conv, values, stretch.mask), stretch, 2));
     return this.W_o.forward(mergeHeads(classRow === null ? convolved : cat([classRow, convolved], 2)));
   }
 
   /** The same by operators that keep no scores: one, where there is neither a class token nor a convolution. */
-  private fused(x: Tensor, mask: Tensor | null, classToken: ClassToken | null): Tensor {
+  private fused(stretch: Stretch, classToken: ClassToken | null): Tensor {
+    const { x, mask } = stretch;
     const tiling = this.segments(x.size(1));
     const visible = mask === null ? null : mask.to('bool');
+    const inParts = () => this.fusedInParts({ ...stretch, mask: visible }, classToken, tiling);
     if (classToken !== null || this.conv !== null || this.dconv_fc === null || tiling === null)
-      return this.fusedInParts(x, visible, classToken, tiling);
+      return inParts();
+    // In one operator nothing can be told to other processes.
+    if (stretch.sequence !== null) return inParts();
     const maps = [this.W_q, this.W_k, this.W_v, this.dconv_fc, this.W_o] as const;
     const whole = fusedMapsFor(
       x,
       maps.map(({ weight }) => weight),
     );
-    if (!whole) return this.fusedInParts(x, visible, classToken, tiling);
+    if (!whole) return inParts();
     return bidirectionalLayer({
       x,
       maps,
@@ -174,37 +199,37 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     });
   }
 
-  private fusedInParts(
-    x: Tensor,
-    visible: Tensor | null,
-    classToken: ClassToken | null,
-    tiling: Tiling | null,
-  ): Tensor {
+  private fusedInParts(stretch: Stretch, classToken: ClassToken | null, tiling: Tiling | null): Tensor {
     const { heads: N, attentionDropout } = this.config;
-    const L = x.size(1);
+    const { x, mask: visible, sequence } = stretch;
+    const A = x.size(1);
     const maps = [this.W_q, this.W_k, this.W_v, ...(this.dconv_fc === null ? [] : [this.dconv_fc])];
     const [query, ownKeys, ownValues, logits] = forwardAll(maps, x) as [Tensor, Tensor, Tensor, Tensor?];
-    const keys = this.dual_ln_l.forward(ownKeys); // (B, L, D)
+    const keys = this.dual_ln_l.forward(ownKeys); // (B, A, D)
     const values = this.dual_ln_l.forward(ownValues);
     const first = classToken === null ? null : this.classParts(classToken.token);
-    const result = windowAttention({
+    const attended = windowAttention({
       query: asHeads(query, N),
       keys: asHeads(keys, N),
       values: asHeads(values, N),
-      shared: this.fusedShared(logits ?? null, keys, values, visible, first),
+      shared: this.fusedShared(logits ?? null, keys, values, stretch, first),
       bias: null,
       visible,
-      grid: [1, L],
+      grid: [1, A],
       window: tiling === null ? [0, 0] : [1, tiling.tile],
       reach: [0, tiling === null ? 0 : (tiling.window - 1) / 2],
       scale: this.scale(),
       dropout: weightDropout(attentionDropout, this.training),
-    }).flatten(2); // (B, L, D)
+    }).flatten(2); // (B, A, D)
+    const result = ownOf(attended, stretch, 1); // (B, L, D)
     if (first === null && this.conv === null) return this.W_o.forward(result);
-    const padding = visible === null ? null : visible.logicalNot();
+    const padding = visible === null ? null : ownOf(visible, stretch, 1).logicalNot();
     const tokens = splitHeads(result, N);
-    const classRow = first === null ? null : classResult(first, tokens, classWeights(first, tokens, padding));
-    return this.result(tokens, values, padding, classRow, classToken?.alone ?? false);
+    const classRow =
+      first === null
+        ? null
+        : classResult(first, tokens, classWeights(first, tokens, padding, sequence), sequence);
+    return this.result(tokens, values, stretch, classRow, classToken?.alone ?? false);
   }
 
   /** Normalised compressed keys and values (B, C, N, H), the class token's first; null where there are none. */
@@ -212,13 +237,17 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     logits: Tensor | null,
     keys: Tensor,
     values: Tensor,
-    visible: Tensor | null,
+    stretch: Stretch,
     first: ClassParts | null,
   ): { keys: Tensor; values: Tensor } | null {
     const { heads: N } = this.config;
     if (logits === null && first === null) return null;
+    const { sequence } = stretch;
+    // Hidden ones are passed over: to cut the own ones out would copy gradients of all.
+    const visible = ownVisible(stretch);
+    const merge: typeof poolTokens = sequence === null ? poolTokens : (...of) => sequence.poolTokens(...of);
     const pooled =
-      logits === null ? null : poolTokens(asHeads(logits, N), asHeads(keys, N), asHeads(values, N), visible);
+      logits === null ? null : merge(asHeads(logits, N), asHeads(keys, N), asHeads(values, N), visible);
     const finish = (own: Tensor | undefined, slots: Tensor | undefined) => {
       const all = [...(own === undefined ? [] : [own]), ...(slots === undefined ? [] : [slots.flatten(2)])];
       return asHeads(this.dual_ln_s.forward(all.length === 1 ? all[0]! : cat(all, 1)), N);
@@ -268,22 +297,26 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
   }
 
   /** Weights (N, B, R, L) by which the sequence is compressed; null where the rank is 0. */
-  private projection(x: Tensor, padding: Tensor | null): Tensor | null {
+  private projection(x: Tensor, padding: Tensor | null, sequence: ShardedSequence | null): Tensor | null {
     if (this.dconv_fc === null) return null;
-    return projectionWeights(logitRows(this.dconv_fc, x), this.config.heads, padding);
+    return projectionWeights(logitRows(this.dconv_fc, x), this.config.heads, padding, sequence);
   }
 
   /** Normalised compressed keys and values, (N, B, C, H) each, the class token's first; null where there are none. */
   private compress(
     projection: Tensor | null,
-    keys: Tensor,
-    values: Tensor,
+    { keys, values }: { keys: Tensor; values: Tensor },
     first: ClassParts | null,
+    sequence: ShardedSequence | null,
   ): Compressed | null {
     const { heads: N } = this.config;
     if (projection === null && first === null) return null;
+    const pool = (weights: Tensor, tokens: Tensor) => {
+      const pooled = mergeHeads(weights.matmul(splitHeads(tokens, N))); // (B, R, D)
+      return sequence === null ? pooled : sequence.sum(pooled);
+    };
     const finish = (tokens: Tensor, own: Tensor | undefined) => {
-      const pooled = projection === null ? [] : [mergeHeads(projection.matmul(splitHeads(tokens, N)))]; // (B, R, D)
+      const pooled = projection === null ? [] : [pool(projection, tokens)];
       const all = [...(own === undefined ? [] : [own]), ...pooled];
       return splitHeads(this.dual_ln_s.forward(all.length === 1 ? all[0]! : cat(all, 1)), N);
     };
@@ -333,7 +366,8 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
   }
 
   /** (N, B, L, H). As published it reaches padding rows too; in consistent mode these stay 0. */
-  private convolve(conv: Convolution, values: Tensor, padding: Tensor | null): Tensor {
+  private convolve(conv: Convolution, values: Tensor, mask: Tensor | null): Tensor {
+    const padding = mask === null ? null : mask.logicalNot();
     const real = padding === null ? values : values.maskedFill(padding.unsqueeze(-1), 0);
     const convolved = conv.forward(splitHeads(real, this.config.heads));
     if (padding === null || this.config.mode === 'reference') return convolved;
@@ -371,13 +405,22 @@ interface ClassParts {
 }
 
 /** Logits (B, N*R, L) → weights (N, B, R, L) that sum to 1 over the sequence, 0 at padding. */
-function projectionWeights(logits: Tensor, heads: number, padding: Tensor | null): Tensor {
+function projectionWeights(
+  logits: Tensor,
+  heads: number,
+  padding: Tensor | null,
+  sequence: ShardedSequence | null,
+): Tensor {
   const [B, slots, L] = logits.shape as [number, number, number];
   const masked = padding === null ? logits : logits.maskedFill(padding.unsqueeze(1), lowest(logits));
-  return masked
-    .softmax(-1)
-    .reshape([B, heads, slots / heads, L])
-    .transpose(0, 1);
+  const weights = sequence === null ? masked.softmax(-1) : softmaxOverSequence(masked, sequence);
+  return weights.reshape([B, heads, slots / heads, L]).transpose(0, 1);
+}
+
+/** Of the own scores under a softmax over the tokens of all processes. */
+function softmaxOverSequence(scores: Tensor, sequence: ShardedSequence): Tensor {
+  const exponentials = scores.sub(sequence.largest(scores.amax([-1], true))).exp();
+  return exponentials.div(sequence.sum(exponentials.sum(-1, true)));
 }
 
 interface ClassWeights {
@@ -396,12 +439,23 @@ function classWeights(
   { query, key, heads }: ClassParts,
   tokens: Tensor,
   padding: Tensor | null,
+  sequence: ShardedSequence | null,
 ): ClassWeights {
   const toTokens = query.matmul(tokens.transpose(-1, -2)); // (N, B, 1, L)
   const visible =
     padding === null ? toTokens : toTokens.maskedFill(padding.unsqueeze(1), Number.NEGATIVE_INFINITY); // itself it always sees
-  const [toItself, toOthers] = jointSoftmax(query.mul(splitHeads(key, heads)).sum(-1, true), visible);
+  const itself = query.mul(splitHeads(key, heads)).sum(-1, true);
+  if (sequence !== null) return classWeightsOverSequence(itself, visible, sequence);
+  const [toItself, toOthers] = jointSoftmax(itself, visible);
   return { toItself, toOthers };
+}
+
+/** The class token is in every process, and counts once. */
+function classWeightsOverSequence(itself: Tensor, others: Tensor, sequence: ShardedSequence): ClassWeights {
+  const largest = sequence.largest(itself.maximum(others.amax([-1], true)));
+  const [toItself, toOthers] = [itself.sub(largest).exp(), others.sub(largest).exp()];
+  const sum = toItself.add(sequence.sum(toOthers.sum(-1, true)));
+  return { toItself: toItself.div(sum), toOthers: toOthers.div(sum) };
 }
 
 /** tokens (N, B, L, H) → (N, B, 1, H). */
@@ -409,8 +463,12 @@ function classResult(
   { value, heads }: ClassParts,
   tokens: Tensor,
   { toItself, toOthers }: ClassWeights,
+  sequence: ShardedSequence | null,
 ): Tensor {
-  return toItself.mul(splitHeads(value, heads)).add(toOthers.matmul(tokens));
+  const fromOthers = toOthers.matmul(tokens);
+  return toItself
+    .mul(splitHeads(value, heads))
+    .add(sequence === null ? fromOthers : sequence.sum(fromOthers));
 }
 
 /** One kernel per head along the sequence, shared by the head's components; starts at 0 (spec 2.4). */

@@ -7,7 +7,17 @@
  * Shape letters: B batch, T tokens of the segment, W window, c chunk size, R rank, D width, N heads, H head size, m chunks in
  * memory, rows = chunks that the segment touches, G tiles of S queries with Y keys.
  */
-import { cat, forwardAll, type LayerNorm, type Linear, type Tensor, zeros } from '@transformer-ls/torch';
+import {
+  ArgumentError,
+  cat,
+  extendTogether,
+  forwardAll,
+  type LayerNorm,
+  type Linear,
+  type ShardedSequence,
+  type Tensor,
+  zeros,
+} from '@transformer-ls/torch';
 import { causalAttention } from './causal-operator.js';
 import { type CausalAttentionConfig, CausalAttentionParameters, positionKeys } from './causal-parameters.js';
 import { attentionFused } from './fused.js';
@@ -106,8 +116,8 @@ export class CausalAttention extends CausalAttentionParameters {
   }
 
   /** Compressed vectors a query may see, for a segment of T tokens after this memory. */
-  reach(T: number, memory: CausalMemory): number {
-    return this.place(T, memory).reach;
+  reach(T: number, memory: CausalMemory, sequence: ShardedSequence | null = null): number {
+    return this.place(T, memory, sequence).reach;
   }
 
   /** Positions as keys: `windowPositions` (W, D) for distances W-1 … 0, `chunkPositions` (P, D) for ids P-1 … 0. */
@@ -122,25 +132,34 @@ export class CausalAttention extends CausalAttentionParameters {
 
   /**
    * @param x (B, T, D), any T >= 1
-   * @returns output (B, T, D), and the memory after these tokens
+   * @param sequence of which x is this process's stretch, whole chunks; the memory is of what came before the whole of it. null: x is all
+   * @returns output (B, T, D), and the memory after these tokens; of a sequence that is spread, the last process's is that of the stream
    */
   forward(
     x: Tensor,
     memory: CausalMemory,
     positions: PositionKeys,
+    sequence: ShardedSequence | null = null,
   ): { output: Tensor; memory: CausalMemory } {
-    const { windowSize: W } = this.config;
+    const { windowSize: W, chunkSize: c, projectionRank: R, memoryLength } = this.config;
     const maps = [this.proj_query, this.proj_key, this.proj_val];
     const [query, keys, values] = forwardAll(maps, x) as [Tensor, Tensor, Tensor];
-    const windowKeys = cat([memory.windowKeys, this.dual_ln_win.forward(keys)], 1);
-    const windowValues = cat([memory.windowValues, this.dual_ln_win.forward(values)], 1);
-    const place = this.place(x.size(1), memory);
-    const chunks = this.extendChunks(x, keys, values, memory, place);
+    const place = this.place(x.size(1), memory, sequence);
+    const chunks = this.closeChunks(x, keys, values, memory, place);
+    const window = { sequence, most: W - 1 };
+    const slots = { sequence: sequence?.per(c, R) ?? null, most: (memoryLength / c) * R };
+    const [windowKeys, windowValues, chunkKeys, chunkValues] = follow([
+      { memory: memory.windowKeys, own: this.dual_ln_win.forward(keys), ...window },
+      { memory: memory.windowValues, own: this.dual_ln_win.forward(values), ...window },
+      { memory: memory.chunkKeys, own: chunks.keys, ...slots },
+      { memory: memory.chunkValues, own: chunks.values, ...slots },
+    ]) as [Tensor, Tensor, Tensor, Tensor];
+    const visible = this.visibleChunks(place); // a chunk that the segment's last token completes is seen by none of it
     const seen = {
       windowKeys,
       windowValues,
-      chunkKeys: chunks.visible.keys,
-      chunkValues: chunks.visible.values,
+      chunkKeys: chunkKeys.narrow(1, 0, visible),
+      chunkValues: chunkValues.narrow(1, 0, visible),
     };
     const attended = attentionFused(query, query.size(2) / this.config.heads)
       ? this.fused(query, seen, positions, place)
@@ -149,7 +168,8 @@ export class CausalAttention extends CausalAttentionParameters {
       windowKeys: lastTokens(windowKeys, W - 1),
       windowValues: lastTokens(windowValues, W - 1),
       ...chunks.open,
-      ...chunks.kept,
+      chunkKeys: lastTokens(chunkKeys, slots.most),
+      chunkValues: lastTokens(chunkValues, slots.most),
     };
     return { output: this.proj_out.forward(attended), memory: next };
   }
@@ -206,11 +226,14 @@ export class CausalAttention extends CausalAttentionParameters {
     return finish(output, tiling);
   }
 
-  private place(T: number, memory: CausalMemory): Placement {
+  private place(T: number, memory: CausalMemory, sequence: ShardedSequence | null): Placement {
     const { chunkSize: c, projectionRank: R, memoryLength } = this.config;
     const offset = memory.openKeys.size(1);
+    if (sequence !== null) refuseOpenChunks(sequence, offset, c);
     const rows = Math.ceil((offset + T) / c);
-    const remembered = R === 0 ? 0 : memory.chunkKeys.size(1) / R;
+    const chunksBefore = R === 0 ? 0 : memory.chunkKeys.size(1) / R;
+    const remembered =
+      sequence === null ? chunksBefore : Math.min(memoryLength / c, chunksBefore + sequence.start / c);
     const reach = Math.min(memoryLength / c, remembered + rows - 1) * R;
     return { offset, rows, complete: Math.floor((offset + T) / c), remembered, reach };
   }
@@ -253,58 +276,81 @@ export class CausalAttention extends CausalAttentionParameters {
     return byContent.add(placed.reshape([N, B, rows * c, C]).narrow(2, offset, T));
   }
 
-  /** Compresses the chunks that this segment completes. */
-  private extendChunks(x: Tensor, keys: Tensor, values: Tensor, memory: CausalMemory, place: Placement) {
+  /** Compressed vectors of the memory and of the segment that some of its queries may see. */
+  private visibleChunks({ remembered, rows }: Placement): number {
+    const { projectionRank: R, memoryLength } = this.config;
+    return R === 0 || memoryLength === 0 ? 0 : (remembered + rows - 1) * R;
+  }
+
+  /** Compresses the chunks that this segment completes: keys and values (B, chunks*R, D), null where it completes none. */
+  private closeChunks(x: Tensor, keys: Tensor, values: Tensor, memory: CausalMemory, place: Placement) {
     const { chunkSize: c, heads: N, projectionRank: R, memoryLength } = this.config;
-    const { offset, complete, remembered, rows } = place;
-    if (R === 0 || memoryLength === 0) return noChunks(memory);
+    const { openKeys, openValues, openLogits } = memory;
+    if (R === 0 || memoryLength === 0)
+      return { open: { openKeys, openValues, openLogits }, keys: null, values: null };
     const logits = (this.dconv_1 as Linear).forward(x);
     const all = {
-      keys: joinOpen(memory.openKeys, keys),
-      values: joinOpen(memory.openValues, values),
-      logits: joinOpen(memory.openLogits, logits),
+      keys: joinOpen(openKeys, keys),
+      values: joinOpen(openValues, values),
+      logits: joinOpen(openLogits, logits),
     };
-    const closed = complete * c;
-    const rest = offset + x.size(1) - closed;
+    const closed = place.complete * c;
+    const rest = place.offset + x.size(1) - closed;
     const open = {
       openKeys: lastTokens(all.keys, rest),
       openValues: lastTokens(all.values, rest),
       openLogits: lastTokens(all.logits, rest),
     };
-    let chunkKeys = memory.chunkKeys;
-    let chunkValues = memory.chunkValues;
-    if (complete > 0) {
-      const norm = this.dual_ln_dproj as LayerNorm;
-      const weights = chunkWeights(all.logits.narrow(1, 0, closed), c, N);
-      const compress = (tokens: Tensor) => norm.forward(compressChunks(tokens.narrow(1, 0, closed), weights));
-      chunkKeys = cat([chunkKeys, compress(all.keys)], 1);
-      chunkValues = cat([chunkValues, compress(all.values)], 1);
-    }
-    const visible = (remembered + rows - 1) * R; // a chunk that the segment's last token completes is seen by none of it
-    return {
-      open,
-      visible: { keys: chunkKeys.narrow(1, 0, visible), values: chunkValues.narrow(1, 0, visible) },
-      kept: {
-        chunkKeys: lastTokens(chunkKeys, (memoryLength / c) * R),
-        chunkValues: lastTokens(chunkValues, (memoryLength / c) * R),
-      },
-    };
+    if (closed === 0) return { open, keys: null, values: null };
+    const norm = this.dual_ln_dproj as LayerNorm;
+    const weights = chunkWeights(all.logits.narrow(1, 0, closed), c, N);
+    const compress = (tokens: Tensor) => norm.forward(compressChunks(tokens.narrow(1, 0, closed), weights));
+    return { open, keys: compress(all.keys), values: compress(all.values) };
   }
+}
+
+interface Following {
+  /** (B, M, D) */
+  readonly memory: Tensor;
+  /** (B, T, D); null: nothing is added. */
+  readonly own: Tensor | null;
+  /** Where `own` is a process's part of this: how many of all that lie before it are wanted, at most. */
+  readonly sequence: ShardedSequence | null;
+  readonly most: number;
+}
+
+/**
+ * Tokens behind those of the memory: (B, M, D) and (B, T, D) → (B, M + T, D). In a sequence that is spread over processes, those of the
+ * processes before lie between them.
+ */
+function follow(followings: readonly Following[]): Tensor[] {
+  const extensions = followings.flatMap(({ own, sequence, most }) =>
+    own === null || sequence === null ? [] : [{ sequence, x: own, before: most, after: 0 }],
+  );
+  // All in one exchange: the first process may have no use for chunks.
+  const extended = extensions.length === 0 ? [] : [...extendTogether(extensions)];
+  return followings.map(({ memory, own, sequence, most }) => {
+    if (own === null) return memory;
+    if (sequence === null) return cat([memory, own], 1);
+    const tokens = extended.shift()!;
+    const missing = most + own.size(1) - tokens.size(1);
+    return missing === 0 ? tokens : cat([lastTokens(memory, missing), tokens], 1);
+  });
+}
+
+/** Chunks lie at multiples of c of the stream: none may be begun in one process and end in another. */
+function refuseOpenChunks({ lengths }: ShardedSequence, offset: number, c: number): void {
+  const uneven = lengths.find((length) => length === 0 || length % c !== 0);
+  if (offset > 0 || uneven !== undefined)
+    throw new ArgumentError(
+      `expected a sequence that begins at a chunk and stretches of whole chunks of ${c} tokens, received ` +
+        (offset > 0 ? `${offset} tokens of a chunk before it` : `one of ${uneven}`),
+    );
 }
 
 /** (N, B, G, S, H) → (B, T, D). */
 function finish(output: Tensor, tiling: Tiling): Tensor {
   return mergeHeads(untileQueries(output, tiling));
-}
-
-/** A layer without a long-range part carries the (empty) long-range memory along. */
-function noChunks(memory: CausalMemory) {
-  const { openKeys, openValues, openLogits, chunkKeys, chunkValues } = memory;
-  return {
-    open: { openKeys, openValues, openLogits },
-    visible: { keys: chunkKeys, values: chunkValues },
-    kept: { chunkKeys, chunkValues },
-  };
 }
 
 function joinOpen(open: Tensor, current: Tensor): Tensor {

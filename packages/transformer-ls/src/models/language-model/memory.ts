@@ -1,5 +1,17 @@
 /** The memory a causal model carries from segment to segment: tensors per layer, whatever the model's mode. */
-import { ArgumentError, dispose, keep, scope, type Tensor } from '@transformer-ls/torch';
+import {
+  ArgumentError,
+  cat,
+  dispose,
+  keep,
+  noGrad,
+  operator,
+  type ProcessGroup,
+  scope,
+  type Tensor,
+  tensor,
+  zeros,
+} from '@transformer-ls/torch';
 
 /** Named tensors of one layer. */
 export type LayerMemory = { readonly [name: string]: Tensor };
@@ -20,6 +32,45 @@ function mapMemory(memory: Memory, change: (value: Tensor) => Tensor): Memory {
  */
 export function carryMemory(memory: Memory): Memory {
   return scope(() => keep(mapMemory(memory, (value) => value.detach().clone().contiguous())));
+}
+
+const asBytes = operator('aten::view.dtype');
+
+/**
+ * The last process's memory in all of them, as `carryMemory` makes it: what a stream whose segment was spread over processes goes on with.
+ * All have memories of the same layers and names; their shapes may differ.
+ */
+export function memoryOfLast(memory: Memory, group: ProcessGroup): Memory {
+  const last = group.world - 1;
+  return noGrad(() =>
+    scope(() => {
+      const own = [...memoryTensors(memory)];
+      // Gloo wants tensors of the CPU.
+      const device = group.backend === 'nccl' ? own[0]![1].device : 'cpu';
+      const shapes = tensor(BigInt64Array.from(own.flatMap(([, { shape }]) => shape.map(BigInt))), {
+        device,
+      });
+      group.broadcast(shapes, last).wait();
+      const sizes = Array.from(shapes.toTypedArray(), Number);
+      const told = own.map(([name, one]): [string, Tensor] => [
+        name,
+        zeros(sizes.splice(0, one.ndim), { dtype: one.dtype, device: one.device }),
+      ]);
+      const from = group.rank === last ? own : told;
+      // As bytes, for there is no Gloo for bfloat16 everywhere.
+      const flat = cat(from.map(([, one]) => asBytes(one.detach().reshape([-1]).contiguous(), 'uint8'))).to({
+        device,
+      });
+      if (flat.numel > 0) group.broadcast(flat, last).wait();
+      let start = 0;
+      for (const [, one] of told) {
+        const bytes = flat.narrow(0, start, one.byteLength);
+        if (one.numel > 0) asBytes(one.reshape([-1]), 'uint8').copy_(bytes);
+        start += one.byteLength;
+      }
+      return carryMemory(memoryFromTensors(new Map(told)));
+    }),
+  );
 }
 
 /** Frees a memory made by `carryMemory`. */

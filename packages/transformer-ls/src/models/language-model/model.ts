@@ -14,13 +14,20 @@ import {
   Linear,
   Module,
   ModuleList,
+  type ShardedSequence,
   scope,
   type Tensor,
 } from '@transformer-ls/torch';
 import { CausalAttention, type CausalMemory, type PositionKeys } from '../../attention/causal.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../attention/positions.js';
 import { consistentStart, FeedForward, initialize, type RunBlocks, runInTurn } from './blocks.js';
+import type { ForwardOptions } from './create.js';
 import type { Memory } from './memory.js';
+
+export interface LanguageModelForward extends ForwardOptions {
+  /** As `positionKeys` made them, for streaming; made anew where not given. */
+  readonly positions?: readonly PositionKeys[] | undefined;
+}
 
 /** What the model remembers of a stream. */
 export type LanguageModelMemory = Memory<CausalMemory>;
@@ -47,8 +54,9 @@ class Block extends Module {
     x: Tensor,
     memory: CausalMemory,
     positions: PositionKeys,
+    sequence: ShardedSequence | null,
   ): { output: Tensor; memory: CausalMemory } {
-    const attended = this.attn.forward(this.norm1.forward(x), memory, positions);
+    const attended = this.attn.forward(this.norm1.forward(x), memory, positions, sequence);
     const u = x.add(this.dropout.forward(attended.output));
     return { output: u.add(this.ff.forward(this.norm2.forward(u))), memory: attended.memory };
   }
@@ -117,15 +125,14 @@ export class LanguageModel extends Module {
   /**
    * @param ids (B, T) int32 or int64, any T >= 1: the next tokens of B streams
    * @param memory of the same streams; it is not changed and carries no gradient further back than its own
-   * @param positions as `positionKeys` made them, for streaming; made anew where not given
-   * @returns logits (B, T, V), and the memory after these tokens
+   * @returns logits (B, T, V), and the memory after these tokens; of a sequence that is spread, the last process's is that of the stream
    */
   forward(
     ids: Tensor,
     memory: LanguageModelMemory = this.emptyMemory(ids.size(0)),
-    positions?: readonly PositionKeys[],
+    how: LanguageModelForward = {},
   ): { logits: Tensor; memory: LanguageModelMemory } {
-    return scope(() => this.forwardThrough(runInTurn, ids, memory, positions));
+    return scope(() => this.forwardThrough(runInTurn, ids, memory, how));
   }
 
   /** The same with the blocks run in the caller's own way, and in the caller's scope. */
@@ -133,13 +140,18 @@ export class LanguageModel extends Module {
     runBlocks: RunBlocks,
     ids: Tensor,
     memory: LanguageModelMemory,
-    positions?: readonly PositionKeys[],
+    { positions, sequence = undefined }: LanguageModelForward = {},
   ): { logits: Tensor; memory: LanguageModelMemory } {
-    const reach = () => this.layers.at(0)!.attn.reach(ids.size(1), memory.layers[0]!);
+    const reach = () => this.layers.at(0)!.attn.reach(ids.size(1), memory.layers[0]!, sequence ?? null);
     const ready = positions ?? this.positionKeys(reach());
     const x = this.dropout.forward(this.in_emb.forward(ids).mul(Math.sqrt(this.config.modelDim)));
     const blocks = Array.from(this.layers, (block, index) => (before: Tensor) => {
-      const { output, memory: extra } = block.forward(before, memory.layers[index]!, ready[index]!);
+      const { output, memory: extra } = block.forward(
+        before,
+        memory.layers[index]!,
+        ready[index]!,
+        sequence ?? null,
+      );
       return { output, extra };
     });
     const { output, extras } = runBlocks(blocks, x);

@@ -22,6 +22,7 @@ import {
 import { type ChunkMask, causalMaskFor, ReferenceCausalAttention } from '../../attention/causal-reference.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../attention/positions.js';
 import { FeedForward, initialize, publishedStart, type RunBlocks, runInTurn } from './blocks.js';
+import type { ForwardOptions } from './create.js';
 import type { Memory } from './memory.js';
 
 /** The last M inputs of each layer, (B, M, D), un-normalised. */
@@ -116,8 +117,9 @@ export class ReferenceLanguageModel extends Module {
   forward(
     ids: Tensor,
     memory: ReferenceMemory = this.emptyMemory(ids.size(0)),
+    how: ForwardOptions = {},
   ): { logits: Tensor; memory: ReferenceMemory } {
-    return scope(() => this.forwardThrough(runInTurn, ids, memory));
+    return scope(() => this.forwardThrough(runInTurn, ids, memory, how));
   }
 
   /** The same with the blocks run in the caller's own way, and in the caller's scope. */
@@ -125,7 +127,12 @@ export class ReferenceLanguageModel extends Module {
     runBlocks: RunBlocks,
     ids: Tensor,
     memory: ReferenceMemory,
+    { sequence }: ForwardOptions = {},
   ): { logits: Tensor; memory: ReferenceMemory } {
+    if (sequence !== undefined)
+      throw new ArgumentError(
+        'a language model in reference mode cannot be spread over processes; take mode consistent',
+      );
     const T = ids.size(1);
     const padded = ids.pad([0, this.paddedLength(T) - T]);
     const shared = this.sharedInputs(padded.size(1), memory.layers[0]!.hidden.size(1));

@@ -65,7 +65,7 @@ export class ModelStream {
   private forward(ids: Tensor): { logits: Tensor; memory: Memory } {
     const { model, memory, positions } = this;
     if (!(model instanceof LanguageModel)) return model.forward(ids, memory);
-    return model.forward(ids, memory as Parameters<LanguageModel['forward']>[1], positions);
+    return model.forward(ids, memory as Parameters<LanguageModel['forward']>[1], { positions });
   }
 
   private idTensor(ids: Int32Array): Tensor {

@@ -16,6 +16,7 @@ import {
   Linear,
   Module,
   ones,
+  type ShardedSequence,
   scope,
   type Tensor,
   zeros,
@@ -44,11 +45,12 @@ class Embeddings extends Module {
     init.normal_(this.position_embeddings.weight, 0, 0.02);
   }
 
-  /** ids (B, L) → (B, L, D). */
-  forward(ids: Tensor): Tensor {
+  /** ids (B, L) → (B, L, D), at the positions from `start` on. */
+  forward(ids: Tensor, start: number): Tensor {
     const [L, rows] = [ids.size(1), this.position_embeddings.weight.size(0)];
-    if (L > rows) throw new ArgumentError(`expected at most ${rows} tokens a sequence, received ${L}`);
-    const positions = this.position_embeddings.weight.narrow(0, 0, L);
+    if (start + L > rows)
+      throw new ArgumentError(`expected at most ${rows} tokens a sequence, received ${start + L}`);
+    const positions = this.position_embeddings.weight.narrow(0, start, L);
     return this.dropout.forward(this.word_embeddings.forward(ids).add(positions));
   }
 }
@@ -95,32 +97,60 @@ class Block extends Module {
    * x (B, L, D), classToken (B, 1, D) or null → (B, L, D), or (B, 1+L, D) with the class token first; (B, 1, D) where of the result the
    * first row alone is wanted: the others are then not computed where nothing depends on them.
    */
-  forward(x: Tensor, mask: Tensor | null, classToken: Tensor | null, firstOnly: boolean): Tensor {
+  forward(
+    x: Tensor,
+    mask: Tensor | null,
+    classToken: Tensor | null,
+    firstOnly: boolean,
+    sequence: ShardedSequence | null,
+  ): Tensor {
     const residual = classToken === null ? x : firstOnly ? classToken : cat([classToken, x], 1);
-    const attended = this.attend(this.norm1.forward(x), mask, classToken, firstOnly);
+    const attended = this.attend(this.norm1.forward(x), mask, classToken, firstOnly, sequence);
     const wanted = (tokens: Tensor) => (firstOnly ? tokens.narrow(1, 0, 1) : tokens);
     const between = wanted(residual).add(this.dropout.forward(wanted(attended)));
     return between.add(this.mlpblock.forward(this.norm2.forward(between)));
   }
 
-  private attend(x: Tensor, mask: Tensor | null, classToken: Tensor | null, firstOnly: boolean): Tensor {
-    const { mode, normalizeClassToken, pooling } = this.config;
+  private attend(
+    x: Tensor,
+    mask: Tensor | null,
+    classToken: Tensor | null,
+    firstOnly: boolean,
+    sequence: ShardedSequence | null,
+  ): Tensor {
+    const { mode, normalizeClassToken, pooling, attention } = this.config;
+    if (sequence !== null && this.mha.takesSharded !== true)
+      throw new ArgumentError(
+        `attention ${attention.name} cannot be spread over processes; long-short, projection-only and window-only can`,
+      );
     if (pooling === 'first-token' && this.mha.takesClassToken)
-      return this.attendFromFirst(x, mask, firstOnly);
-    if (classToken === null) return this.mha.forward(x, mask);
+      return this.attendFromFirst(x, mask, firstOnly, sequence);
+    if (classToken === null) return this.mha.forward(x, mask, null, false, sequence);
     // As published the class token is not normalised here (quirk 5).
     const normalize = mode === 'consistent' || normalizeClassToken;
-    return this.mha.forward(x, mask, normalize ? this.norm1.forward(classToken) : classToken, firstOnly);
+    return this.mha.forward(
+      x,
+      mask,
+      normalize ? this.norm1.forward(classToken) : classToken,
+      firstOnly,
+      sequence,
+    );
   }
 
   /** The first token of the sequence is the class token. */
-  private attendFromFirst(x: Tensor, mask: Tensor | null, firstOnly: boolean): Tensor {
+  private attendFromFirst(
+    x: Tensor,
+    mask: Tensor | null,
+    firstOnly: boolean,
+    sequence: ShardedSequence | null,
+  ): Tensor {
     const rest = x.size(1) - 1;
     return this.mha.forward(
       x.narrow(1, 1, rest),
       mask === null ? null : mask.narrow(1, 1, rest),
       x.narrow(1, 0, 1),
       firstOnly,
+      sequence,
     );
   }
 }
@@ -156,20 +186,22 @@ export class Encoder extends Module {
   /**
    * @param ids (B, L) int32 or int64
    * @param mask (B, L) bool, true = a token; null: no padding
-   * @returns (B, D)
+   * @param sequence of which the ids are this process's stretch; null: they are the whole
+   * @returns (B, D), the same in every process
    */
-  forward(ids: Tensor, mask: Tensor | null): Tensor {
+  forward(ids: Tensor, mask: Tensor | null, sequence: ShardedSequence | null = null): Tensor {
     const { pooling, vocabularySize } = this.config;
-    if (pooling !== 'first-token') return this.encode(ids, mask);
+    if (pooling !== 'first-token') return this.encode(ids, mask, sequence);
     const [B, L] = ids.shape as [number, number];
     const first = zeros([B, 1], { dtype: ids.dtype, device: ids.device }).add(vocabularySize - 1);
     const seen = mask === null ? null : cat([ones([B, 1], { dtype: 'bool', device: ids.device }), mask], 1);
-    return L === 0 ? this.encode(first, null) : this.encode(cat([first, ids], 1), seen);
+    // Every process has the first token.
+    return L === 0 ? this.encode(first, null, null) : this.encode(cat([first, ids], 1), seen, sequence);
   }
 
-  private encode(ids: Tensor, mask: Tensor | null): Tensor {
+  private encode(ids: Tensor, mask: Tensor | null, sequence: ShardedSequence | null): Tensor {
     const { pooling } = this.config;
-    const start = this.embeddings.forward(ids);
+    const start = this.embed(ids, sequence);
     const learned = this.cls_embed === null ? null : this.cls_embed.expand([ids.size(0), 1, start.size(-1)]);
     let [x, classToken] = [start, pooling === 'class-token' ? learned : null];
     for (const [index, block] of this.blocks.entries()) {
@@ -178,24 +210,39 @@ export class Encoder extends Module {
       const [before, own] = [x, given];
       // The last layer is asked for no more than `pool` reads.
       const firstOnly = isLast && (given !== null || pooling === 'first-token');
-      const all = scope(() => block.forward(before, mask, own, firstOnly));
+      const all = scope(() => block.forward(before, mask, own, firstOnly, sequence));
       if (given === null) x = all;
       else if (firstOnly) classToken = all;
       else [classToken, x] = [all.narrow(1, 0, 1), all.narrow(1, 1, all.size(1) - 1)];
     }
-    return this.pool(x, mask, classToken);
+    return this.pool(x, mask, classToken, sequence);
   }
 
-  private pool(x: Tensor, mask: Tensor | null, classToken: Tensor | null): Tensor {
+  /** A first token that stands for the whole has position 0 in every process. */
+  private embed(ids: Tensor, sequence: ShardedSequence | null): Tensor {
+    if (sequence === null || sequence.start === 0) return this.embeddings.forward(ids, 0);
+    if (this.config.pooling !== 'first-token') return this.embeddings.forward(ids, sequence.start);
+    const [first, rest] = [ids.narrow(1, 0, 1), ids.narrow(1, 1, ids.size(1) - 1)];
+    return cat([this.embeddings.forward(first, 0), this.embeddings.forward(rest, 1 + sequence.start)], 1);
+  }
+
+  private pool(
+    x: Tensor,
+    mask: Tensor | null,
+    classToken: Tensor | null,
+    sequence: ShardedSequence | null,
+  ): Tensor {
     if (classToken !== null) return this.norm.forward(classToken).squeeze(1);
     const last = this.norm.forward(x);
     if (this.config.pooling === 'first-token') return last.select(1, 0);
-    if (mask === null) return last.mean(1);
+    const overAll = (sum: Tensor) => (sequence === null ? sum : sequence.sum(sum));
+    const length = sequence?.total ?? x.size(1);
+    if (mask === null) return sequence === null ? last.mean(1) : overAll(last.sum(1)).div(length);
     const real = mask.to(last.dtype); // (B, L)
-    const sum = last.mul(real.unsqueeze(-1)).sum(1);
+    const sum = overAll(last.mul(real.unsqueeze(-1)).sum(1));
     // Published: the mean counts padding as zeros (quirk 14).
-    if (this.config.mode === 'reference') return sum.div(x.size(1));
-    return sum.div(real.sum(1, true).clamp(1));
+    if (this.config.mode === 'reference') return sum.div(length);
+    return sum.div(overAll(real.sum(1, true)).clamp(1));
   }
 }
 

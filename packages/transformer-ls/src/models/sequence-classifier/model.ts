@@ -4,7 +4,7 @@
  * Shape letters: B batch, L length, D width.
  */
 import type { ClassifierConfig } from '@transformer-ls/formats';
-import { ArgumentError, cat, Module, type Tensor } from '@transformer-ls/torch';
+import { ArgumentError, cat, Module, type ShardedSequence, type Tensor } from '@transformer-ls/torch';
 import { BidirectionalAttention, keptByDefault } from '../../attention/bidirectional.js';
 import { Encoder, Head } from './encoder.js';
 
@@ -14,6 +14,8 @@ export interface SequenceBatch {
   readonly ids: Tensor;
   /** (B, L) bool, true = a token; null: no padding */
   readonly mask: Tensor | null;
+  /** Of which these are the stretch of this process; absent: they are whole. */
+  readonly sequence?: ShardedSequence;
 }
 
 export class SequenceClassifier extends Module {
@@ -47,7 +49,9 @@ export class SequenceClassifier extends Module {
     const expected = this.config.inputs === 'two' ? 2 : 1;
     if (documents.length !== expected)
       throw new ArgumentError(`expected ${expected} batch(es) of sequences, received ${documents.length}`);
-    const [a, b] = documents.map(({ ids, mask }) => this.model.forward(ids, mask));
+    const [a, b] = documents.map(({ ids, mask, sequence }) =>
+      this.model.forward(ids, mask, sequence ?? null),
+    );
     return b === undefined ? a! : cat([a!, b, a!.mul(b), a!.sub(b)], -1);
   }
 
