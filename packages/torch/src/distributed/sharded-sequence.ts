@@ -149,6 +149,9 @@ export function extendTogether(extensions: readonly Extension[]): readonly Tenso
  * @throws ArgumentError where there is not a unit for each
  */
 export function stretchesOf(total: number, world: number, unit: number): number[] {
+  for (const [name, value] of Object.entries({ total, world, unit }))
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new ArgumentError(`${name}: expected a whole number of at least 1, received ${value}`);
   const units = Math.floor(total / unit);
   if (units < world)
     throw new ArgumentError(
