@@ -17,6 +17,7 @@ export interface TrainAndTestFlags {
   readonly dataFolder?: string | undefined;
   readonly processes?: number | undefined;
   readonly rankTimeout?: number | undefined;
+  readonly sequenceParallel?: number | undefined;
 }
 
 /**
@@ -36,6 +37,7 @@ export async function trainAndTest(
     resumeCommand: continueWith,
     processes: flags.processes ?? 1,
     rankTimeout: flags.rankTimeout,
+    sequenceParallel: flags.sequenceParallel,
   });
   // Of processes that a launcher has started the first one measures.
   if (!isFirstOfLauncher()) return exitCode;
@@ -82,10 +84,14 @@ async function test(run: TestedRun, { json, threads, dataFolder }: TrainAndTestF
   }
 }
 
-function resumeCommand(folder: string, { dataFolder: place, json, processes }: TrainAndTestFlags): string {
+function resumeCommand(
+  folder: string,
+  { dataFolder: place, json, processes, sequenceParallel }: TrainAndTestFlags,
+): string {
   const words = ['npx transformer-ls train --resume', quoted(folder)];
   if (place !== undefined) words.push('--data-folder', quoted(place));
   if (processes !== undefined) words.push('--processes', String(processes));
+  if (sequenceParallel !== undefined) words.push('--sequence-parallel', String(sequenceParallel));
   if (json === true) words.push('--json');
   return words.join(' ');
 }

@@ -36,6 +36,7 @@ export interface TrainFlags {
   readonly processes?: number;
   /** Seconds. */
   readonly rankTimeout?: number;
+  readonly sequenceParallel?: number;
 }
 
 type Kind = TrainingConfig['kind'];

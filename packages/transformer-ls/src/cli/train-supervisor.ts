@@ -20,6 +20,8 @@ export interface SupervisorOptions {
   readonly processes?: number;
   /** Seconds after which one gives up that waits for another. Default: ten minutes. */
   readonly rankTimeout?: number | undefined;
+  /** Processes that share every sequence. Default: one. */
+  readonly sequenceParallel?: number | undefined;
 }
 
 /** How a training ended that did not fail. */
@@ -53,7 +55,13 @@ const RANK_TIMEOUT_SECONDS = 600;
  */
 export async function superviseTraining(
   request: TrainingRequest,
-  { json, resumeCommand, processes = 1, rankTimeout = RANK_TIMEOUT_SECONDS }: SupervisorOptions,
+  {
+    json,
+    resumeCommand,
+    processes = 1,
+    rankTimeout = RANK_TIMEOUT_SECONDS,
+    sequenceParallel = 1,
+  }: SupervisorOptions,
 ): Promise<TrainingOutcome> {
   const launched = launchedAs();
   if (launched !== null && processes > 1)
@@ -75,7 +83,7 @@ export async function superviseTraining(
     });
     forwardOutput(child, speaker);
   }
-  crew.tell({ type: 'begin', request, rankTimeout });
+  crew.tell({ type: 'begin', request, rankTimeout, sequenceParallel });
   const ends = await crew.allEnded();
   interrupts.remove();
   progress.finish();

@@ -31,6 +31,7 @@ Examples:
   transformer-ls train text/small --from notes.txt --max-time 15m
   transformer-ls train wikipedia-100m/small-1h --out runs/wiki --seed 2
   transformer-ls train wikipedia-100m/small-1h --processes 2
+  transformer-ls train wikipedia-100m/small-1h --segment 65536 --batch 1 --processes 2 --sequence-parallel 2
   transformer-ls train --resume runs/wiki --max-time 2h
   transformer-ls train lra/listops --attention linformer --set model.mode=consistent
   transformer-ls train lra/listops-cpu --seeds 1,2,3
@@ -83,6 +84,11 @@ export function trainCommand(): Command {
     .option(
       '--processes <n>',
       'processes of this machine that train together',
+      wholeNumber({ min: 1, max: 1024 }),
+    )
+    .option(
+      '--sequence-parallel <n>',
+      'processes that share every sequence, each with a stretch of it (default: 1)',
       wholeNumber({ min: 1, max: 1024 }),
     )
     .option('--rank-timeout <time>', 'how long a process may not answer the others (default: 10m)', duration)

@@ -5,8 +5,16 @@ import type { TrainingRequest } from '../train/training.js';
 import type { ProgressInfo } from './progress.js';
 
 export type ToWorker =
-  /** `rankTimeout`: seconds after which a process gives up that waits for another one. */
-  | { readonly type: 'begin'; readonly request: TrainingRequest; readonly rankTimeout?: number }
+  /**
+   * `rankTimeout`: seconds after which a process gives up that waits for another one. `sequenceParallel`: processes that share every
+   * sequence.
+   */
+  | {
+      readonly type: 'begin';
+      readonly request: TrainingRequest;
+      readonly rankTimeout?: number;
+      readonly sequenceParallel?: number;
+    }
   | { readonly type: 'stop' };
 
 export type FromWorker =

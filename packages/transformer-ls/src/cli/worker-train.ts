@@ -3,7 +3,7 @@
  * in the parent. It stops (and saves first) when the parent says so, on SIGINT and SIGTERM, and when the parent is gone.
  */
 
-import { qualityOf } from '@transformer-ls/formats';
+import { ConfigError, qualityOf } from '@transformer-ls/formats';
 import { DistributedError, membershipFrom } from '@transformer-ls/torch';
 import type { PrepareProgress } from '../data/prepare.js';
 import { formatCount } from '../text/numbers.js';
@@ -28,10 +28,16 @@ function askToStop(): void {
 }
 
 /** Others that train along, where torch's variables say that there are any. */
-function joinOthers(timeoutSeconds: number): Ranks {
+function joinOthers(timeoutSeconds: number, perSequence: number): Ranks {
   const membership = membershipFrom();
-  if (membership === null || membership.world === 1) return Ranks.alone;
-  return Ranks.join(membership, { timeoutSeconds, signal: stopping.signal });
+  if (membership === null || membership.world === 1) {
+    if (perSequence > 1)
+      throw new ConfigError([
+        `--sequence-parallel ${perSequence} needs as many processes: --processes ${perSequence}, or those of a launcher`,
+      ]);
+    return Ranks.alone;
+  }
+  return Ranks.join(membership, { timeoutSeconds, signal: stopping.signal, perSequence });
 }
 
 /** A parent that is gone hears nothing, and is no reason to fail before the run is saved. */
@@ -60,11 +66,12 @@ const observer: TrainingObserver = {
 };
 
 function progressInfo({ config, trainer }: Training): ProgressInfo {
+  const { perSequence } = trainer.ranks;
   const { world } = trainer.ranks.share;
   const { maxSteps, maxTokens, maxSeconds, recipe, data } = config;
   const { step, tokens, seconds, best } = trainer.counters;
   return {
-    title: `${recipe} on ${data.name}${world === 1 ? '' : `, ${world} processes`}`,
+    title: `${recipe} on ${data.name}${world === 1 ? '' : `, ${world} processes`}${perSequence === 1 ? '' : `, ${perSequence} to a sequence`}`,
     counts: trainer.options.task.counts,
     goals: {
       ...(maxSteps === null ? {} : { steps: maxSteps }),
@@ -84,10 +91,10 @@ const NOT_THE_INPUT = ['NativeLoadError', 'DistributedError', 'Error'];
 const RANK_TIMEOUT_SECONDS = 600;
 
 /** Bad input shows before the first step; what goes wrong later is a failure of the training. */
-async function work(request: TrainingRequest, rankTimeout: number): Promise<void> {
+async function work(request: TrainingRequest, rankTimeout: number, sequenceParallel: number): Promise<void> {
   let training: Training | undefined;
   try {
-    const ranks = joinOthers(rankTimeout);
+    const ranks = joinOthers(rankTimeout, sequenceParallel);
     training = await openTraining(request, observer, ranks);
     say({ type: 'start', info: progressInfo(training), folder: training.folder });
     const result = training.trainer.isComplete() ? null : await training.run(() => stopAsked);
@@ -108,7 +115,7 @@ async function work(request: TrainingRequest, rankTimeout: number): Promise<void
 
 process.on('message', (message: ToWorker) => {
   if (message.type === 'stop') askToStop();
-  else void work(message.request, message.rankTimeout ?? RANK_TIMEOUT_SECONDS);
+  else void work(message.request, message.rankTimeout ?? RANK_TIMEOUT_SECONDS, message.sequenceParallel ?? 1);
 });
 process.on('disconnect', askToStop);
 process.on('SIGINT', askToStop);

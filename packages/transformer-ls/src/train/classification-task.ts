@@ -1,12 +1,26 @@
 /** Training a sequence classifier on a prepared set. */
 import type { ClassifierTrainingConfig } from '@transformer-ls/formats';
-import { crossEntropy, noGrad, type Tensor, tensor } from '@transformer-ls/torch';
+import {
+  crossEntropy,
+  noGrad,
+  type ProcessGroup,
+  ShardedSequence,
+  stretchesOf,
+  type Tensor,
+  tensor,
+} from '@transformer-ls/torch';
 import { DataError } from '../data/errors.js';
 import { rangeOf, type Share, WHOLE } from '../data/share.js';
 import { evaluateClassifier, sequenceBatch } from '../evaluate/classifier.js';
-import { chosenPlaces, ExampleBatches, type ExamplePlace, type Padding } from '../lra/example-batches.js';
+import {
+  chosenPlaces,
+  ExampleBatches,
+  type ExamplePlace,
+  type PaddedSequences,
+  type Padding,
+} from '../lra/example-batches.js';
 import type { ExampleSet, Split } from '../lra/example-set.js';
-import type { SequenceClassifier } from '../models/sequence-classifier/model.js';
+import type { SequenceBatch, SequenceClassifier } from '../models/sequence-classifier/model.js';
 import { isJsonObject, type JsonObject } from '../run/json.js';
 import { atLeastFloat32, type Precision } from './precision.js';
 import type { Evaluation, MicroBatch, TaskState, TrainingTask } from './task.js';
@@ -16,8 +30,12 @@ export interface ClassificationTaskOptions {
   readonly config: ClassifierTrainingConfig;
   readonly set: ExampleSet;
   readonly precision: Precision;
-  /** Which of the examples are trained and measured here. Default: all. */
+  /** Which of the examples are measured here. Default: all. */
   readonly share?: Share;
+  /** Which of the examples are trained here. Default: the same. */
+  readonly rowShare?: Share;
+  /** Processes that train on the same examples, each on a stretch of all. Default: this one alone. */
+  readonly sequenceGroup?: ProcessGroup | null;
 }
 
 /** Which parts train and which choose the checkpoint; see `data.split` of the configuration. */
@@ -44,7 +62,7 @@ export class ClassificationTask implements TrainingTask {
   private readonly valid: readonly ExamplePlace[];
 
   constructor(private readonly options: ClassificationTaskOptions) {
-    const { model, config, set, share = WHOLE } = options;
+    const { model, config, set, share = WHOLE, rowShare = share } = options;
     this.model = model;
     model.recomputeKeys(config.recomputeKeys);
     const parts = partsOf(config.data.split, set);
@@ -55,7 +73,7 @@ export class ClassificationTask implements TrainingTask {
       batchSize,
       seed,
       padding: paddingOf(config),
-      share,
+      share: rowShare,
     });
     const valid = chosenPlaces(set, parts.valid, { count: config.evaluateExamples ?? undefined, seed });
     const { first, count } = rangeOf(valid.length, share);
@@ -71,13 +89,28 @@ export class ClassificationTask implements TrainingTask {
     const { documents, labels } = this.batches.next();
     const { model, precision } = this.options;
     const { loss, right } = precision.run(() => {
-      const logits = model.forward(...documents.map((one) => sequenceBatch(one, labels.length, model)));
+      const logits = model.forward(...documents.map((one) => this.batchOf(one, labels.length)));
       const targets = tensor(labels, { device: logits.device }).to('int64');
       const hits = noGrad(() => logits.argmax(-1).eq(targets).sum().item());
       return { loss: crossEntropy(atLeastFloat32(logits), targets), right: hits };
     });
-    const tokens = documents.reduce((sum, one) => sum + one.tokens, 0);
+    const { sequenceGroup } = this.options;
+    const read = documents.reduce((sum, one) => sum + one.tokens, 0);
+    // Tokens are counted once, though every process of a group has read them.
+    const tokens = sequenceGroup ? rangeOf(read, sequenceGroup).count : read;
     return { loss, tokens, accuracy: right / labels.length, backward: (scaled) => scaled.backward() };
+  }
+
+  /** Of a batch that is shared the stretch of this process. */
+  private batchOf(documents: PaddedSequences, rows: number): SequenceBatch {
+    const { model, sequenceGroup = null } = this.options;
+    if (sequenceGroup === null) return sequenceBatch(documents, rows, model);
+    const { windowSize, name } = model.config.attention;
+    const unit = name === 'projection-only' ? 1 : Math.max(1, windowSize);
+    const { ids, mask } = sequenceBatch(atLeast(documents, rows, unit * sequenceGroup.world), rows, model);
+    const sequence = new ShardedSequence(sequenceGroup, stretchesOf(ids.size(1), sequenceGroup.world, unit));
+    const own = (x: Tensor) => x.narrow(1, sequence.start, sequence.own);
+    return { ids: own(ids), mask: mask === null ? null : own(mask).contiguous(), sequence };
   }
 
   recover(): void {
@@ -122,4 +155,13 @@ export class ClassificationTask implements TrainingTask {
     const { task, documents } = this.options.set.record;
     return { task, sha256: documents.sha256 };
   }
+}
+
+/** Rows of at least `length` places, so that each process gets some; what is added is padding. */
+function atLeast(sequences: PaddedSequences, rows: number, length: number): PaddedSequences {
+  if (sequences.length >= length) return sequences;
+  const ids = new Int32Array(rows * length);
+  for (let row = 0; row < rows; row++)
+    ids.set(sequences.ids.subarray(row * sequences.length, (row + 1) * sequences.length), row * length);
+  return { ...sequences, ids, length };
 }

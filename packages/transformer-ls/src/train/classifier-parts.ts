@@ -28,7 +28,15 @@ export async function classifierParts(
   const { record } = set;
   return {
     config,
-    task: new ClassificationTask({ model, config, set, precision, share: ranks?.share ?? WHOLE }),
+    task: new ClassificationTask({
+      model,
+      config,
+      set,
+      precision,
+      share: ranks?.share ?? WHOLE,
+      rowShare: ranks?.rowShare ?? WHOLE,
+      sequenceGroup: ranks?.sequenceGroup(config.device) ?? null,
+    }),
     data: { name: record.reportAs ?? record.task, sha256: record.documents.sha256, caution: record.caution },
     companions: new Map([['classes.txt', `${record.classes.join('\n')}\n`]]),
     close: () => set.close(),

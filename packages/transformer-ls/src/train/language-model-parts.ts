@@ -42,6 +42,8 @@ export async function languageModelParts(
     valid,
     precision,
     share: ranks?.share ?? WHOLE,
+    rowShare: ranks?.rowShare ?? WHOLE,
+    sequenceGroup: ranks?.sequenceGroup(config.device) ?? null,
   });
   const isDictionary = vocabulary instanceof FairseqDictionary;
   return {

@@ -1,7 +1,15 @@
 /** Training a causal language model by truncated back-propagation, with memory carried from segment to segment. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LanguageModelTrainingConfig } from '@transformer-ls/formats';
-import { crossEntropy, noGrad, scope, type Tensor, tensor } from '@transformer-ls/torch';
+import {
+  crossEntropy,
+  noGrad,
+  type ProcessGroup,
+  ShardedSequence,
+  scope,
+  type Tensor,
+  tensor,
+} from '@transformer-ls/torch';
 import type { ByteCorpus } from '../data/byte-corpus.js';
 import { DataError } from '../data/errors.js';
 import { rangeOf, type Share, WHOLE } from '../data/share.js';
@@ -14,6 +22,7 @@ import {
   disposeMemory,
   type Memory,
   memoryFromTensors,
+  memoryOfLast,
   memoryTensors,
 } from '../models/language-model/memory.js';
 import { isJsonObject, type JsonObject } from '../run/json.js';
@@ -28,8 +37,12 @@ export interface LanguageModelTaskOptions {
   readonly train: ByteCorpus;
   readonly valid: ByteCorpus;
   readonly precision: Precision;
-  /** Which of the lanes are trained and measured here. Default: all. */
+  /** Which of the lanes are measured here. Default: all. */
   readonly share?: Share;
+  /** Which of the lanes are trained here. Default: the same. */
+  readonly rowShare?: Share;
+  /** Processes that train the same lanes, each on equal stretches of all segments. Default: this one alone. */
+  readonly sequenceGroup?: ProcessGroup | null;
 }
 
 const UNSCORED = -100;
@@ -42,6 +55,8 @@ export class LanguageModelTask implements TrainingTask {
   private readonly stream: TokenStream;
   private readonly config: LanguageModelTrainingConfig;
   private readonly checkpointed: CheckpointedBlocks | null;
+  /** Of the segments, where other processes train their other stretches. */
+  private readonly sequence: ShardedSequence | null;
   private memory: Memory | null = null;
 
   constructor(private readonly options: LanguageModelTaskOptions) {
@@ -49,9 +64,12 @@ export class LanguageModelTask implements TrainingTask {
     const { batchSize, segmentLength } = config;
     this.model = model;
     this.config = config;
-    const lanes = rangeOf(batchSize, this.share);
+    const lanes = rangeOf(batchSize, options.rowShare ?? this.share);
     this.stream = new TokenStream({ corpus, vocabulary, batchSize, segmentLength, lanes });
     this.checkpointed = config.activationCheckpointing ? new CheckpointedBlocks(precision) : null;
+    const { sequenceGroup: group = null } = options;
+    const lengths = Array.from({ length: group?.world ?? 0 }, () => segmentLength / group!.world);
+    this.sequence = group === null ? null : new ShardedSequence(group, lengths);
   }
 
   private get share(): Share {
@@ -64,11 +82,13 @@ export class LanguageModelTask implements TrainingTask {
   }
 
   nextMicroBatch(): MicroBatch {
-    const batch = this.stream.next();
+    const { sequence } = this;
+    const whole = this.stream.next();
+    const batch = sequence === null ? whole : stretchOf(whole, sequence);
     if (batch.startsNewEpoch && this.config.resetMemoryAtEpoch) this.forget();
     const loss = this.options.precision.run(() => {
       const { logits, memory } = this.forward(this.inputs(batch));
-      this.remember(carryMemory(memory));
+      this.remember(sequence === null ? carryMemory(memory) : memoryOfLast(memory, sequence.group));
       const mean = this.trainingLoss(logits, batch);
       logits.dispose();
       return mean;
@@ -155,8 +175,9 @@ export class LanguageModelTask implements TrainingTask {
   private forward(ids: Tensor): { logits: Tensor; memory: Memory } {
     const { model, checkpointed } = this;
     const before = this.memory ?? model.emptyMemory(ids.size(0));
-    if (checkpointed === null) return model.forward(ids, before);
-    return model.forwardThrough(checkpointed.run, ids, borrowed(before));
+    const how = { sequence: this.sequence ?? undefined };
+    if (checkpointed === null) return model.forward(ids, before, how);
+    return model.forwardThrough(checkpointed.run, ids, borrowed(before), how);
   }
 
   private remember(memory: Memory): void {
@@ -229,6 +250,20 @@ export class LanguageModelTask implements TrainingTask {
       segmentLength: longest === segmentLength ? segmentLength : length,
     });
   }
+}
+
+/** The columns of a batch that this process trains. */
+function stretchOf(batch: TokenBatch, { start, own }: ShardedSequence): TokenBatch {
+  const { batchSize, segmentLength } = batch;
+  const columns = (values: Int32Array) => {
+    const part = new Int32Array(batchSize * own);
+    for (let lane = 0; lane < batchSize; lane++) {
+      const first = lane * segmentLength + start;
+      part.set(values.subarray(first, first + own), lane * own);
+    }
+    return part;
+  };
+  return { ...batch, inputs: columns(batch.inputs), targets: columns(batch.targets), segmentLength: own };
 }
 
 /** Handles of the running scope on the same memory: the blocks run again after the task's own handles are freed. */

@@ -2,6 +2,7 @@
  * The processes that train one model together, as the trainer sees them; a process alone is the same with nothing to exchange. Every
  * process must come to the same calls in the same order.
  */
+import { ConfigError } from '@transformer-ls/formats';
 import {
   cat,
   DistributedError,
@@ -28,6 +29,8 @@ export interface RanksOptions {
   readonly overlap?: boolean;
   /** Ends the waiting for what the first process has not said yet. */
   readonly signal?: AbortSignal;
+  /** How many neighbouring processes share every sequence, each with a stretch of it. Default 1. */
+  readonly perSequence?: number;
 }
 
 /** Sums gradients over the processes; see `GradientBuckets`. */
@@ -55,6 +58,8 @@ export class Ranks {
       readonly store: Store;
       /** For tensors on the CPU. */
       readonly group: ProcessGroup;
+      /** The same of those that share a sequence; null where each has its own. */
+      readonly sequenceGroup: ProcessGroup | null;
     } | null,
   ) {}
 
@@ -66,7 +71,56 @@ export class Ranks {
     const { timeoutSeconds } = options;
     const place = meet(membership, timeoutSeconds);
     const group = new ProcessGroup({ backend: 'gloo', rank, world, timeoutSeconds, ...place });
-    return new Ranks({ rank, world }, localRank, localWorld, { options, store: place.store, group });
+    const { perSequence = 1 } = options;
+    if (world % perSequence !== 0)
+      throw new ConfigError([
+        `--sequence-parallel: ${world} processes cannot be divided into groups of ${perSequence} for each sequence`,
+      ]);
+    const sequenceGroup =
+      perSequence === 1
+        ? null
+        : new ProcessGroup({
+            ...place,
+            backend: 'gloo',
+            store: place.store.under(`sequence/${Math.floor(rank / perSequence)}`),
+            rank: rank % perSequence,
+            world: perSequence,
+            timeoutSeconds,
+          });
+    const joined = { options, store: place.store, group, sequenceGroup };
+    return new Ranks({ rank, world }, localRank, localWorld, joined);
+  }
+
+  /** How many processes share every sequence. */
+  get perSequence(): number {
+    return this.joined?.sequenceGroup?.world ?? 1;
+  }
+
+  /** Which rows of every batch are trained here: those who share a sequence have the same. */
+  get rowShare(): Share {
+    const { rank, world } = this.share;
+    return { rank: Math.floor(rank / this.perSequence), world: world / this.perSequence };
+  }
+
+  /** Those with whom this process shares its sequences; null where it has them alone. */
+  sequenceGroup(device: string): ProcessGroup | null {
+    if (this.joined === null || this.joined.sequenceGroup === null) return null;
+    const { sequenceGroup, store, options } = this.joined;
+    if (device === 'cpu' || !distributedBackends().nccl) return sequenceGroup;
+    const { rank, world } = sequenceGroup;
+    return new ProcessGroup({
+      backend: 'nccl',
+      store: store.under(`sequence-nccl/${this.rowShare.rank}`),
+      rank,
+      world,
+      timeoutSeconds: options.timeoutSeconds,
+    });
+  }
+
+  /** Runs a pass that may talk to those who share a sequence. @throws DistributedError where one has ended or does not answer */
+  exchanging<T>(doing: string, run: () => T): T {
+    const group = this.joined?.sequenceGroup ?? null;
+    return group === null ? run() : group.exchanging(doing, run);
   }
 
   /** The one that writes. */
@@ -142,19 +196,21 @@ export class Ranks {
 
   /**
    * Tensors whose first axis is divided among the processes, whole again on the CPU: to the first process, which owns them; nothing
-   * to the others. All processes have tensors of the same names and shapes.
+   * to the others. All processes have tensors of the same names and shapes; those who share a sequence have the same ones.
    */
   joinFirstAxis(tensors: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Tensor> {
     if (this.joined === null) return tensors;
     const { group } = this.joined;
-    const { world } = this.share;
+    const { world } = this.rowShare;
+    const { perSequence } = this;
+    const isWanted = this.share.rank % perSequence === 0;
     const whole = new Map<string, Tensor>();
     for (const [name, one] of tensors)
       noGrad(() =>
         scope(() => {
           const own = one.to({ device: 'cpu' }).contiguous();
           if (!this.isFirst) {
-            if (own.numel > 0) group.send(own, 0).wait();
+            if (own.numel > 0 && isWanted) group.send(own, 0).wait();
             return;
           }
           const [rows, ...rest] = own.shape;
@@ -165,7 +221,7 @@ export class Ranks {
           for (let rank = 1; rank < world; rank++)
             scope(() => {
               const part = emptyLike(own);
-              group.receive(part, rank).wait();
+              group.receive(part, rank * perSequence).wait();
               all.narrow(0, rank * rows!, rows!).copy_(part);
             });
         }),
@@ -175,7 +231,7 @@ export class Ranks {
 
   /** This process's part of such tensors, in the running scope. Works for any number of processes that wrote them. */
   ownOfFirstAxis(tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-    const { rank, world } = this.share;
+    const { rank, world } = this.rowShare;
     const part = (one: Tensor) => {
       const rows = one.size(0) / world;
       return world === 1 ? one : one.narrow(0, rank * rows, rows);

@@ -1,12 +1,14 @@
 /** What of a run's settings concerns this process, where several train together. */
 import { availableParallelism } from 'node:os';
-import { ConfigError, type TrainingConfig } from '@transformer-ls/formats';
+import { type AttentionName, ConfigError, type TrainingConfig } from '@transformer-ls/formats';
 import { Random } from '../data/random.js';
 import type { Ranks } from './ranks.js';
 
 /** The batch of a run is that of all processes together. @throws ConfigError where they cannot have equal parts of it */
-export function refuseUnequalShares(config: TrainingConfig, { share: { world } }: Ranks): void {
+export function refuseUnequalShares(config: TrainingConfig, ranks: Ranks): void {
+  const { world } = ranks.rowShare;
   const { batchSize, kind } = config;
+  if (ranks.perSequence > 1) refuseWhatCannotBeSpread(config, ranks.perSequence);
   if (batchSize % world !== 0)
     throw new ConfigError([
       `batchSize: ${batchSize} ${kind === 'training' ? 'lanes' : 'examples'} cannot be divided among ${world} processes; take a multiple of ${world}`,
@@ -18,6 +20,33 @@ export function refuseUnequalShares(config: TrainingConfig, { share: { world } }
       `batchSize: pictures are mixed in pairs, and ${batchSize} cannot be divided among ${world} processes in pairs; take a multiple of ${2 * world}`,
     ]);
 }
+
+/** @throws ConfigError where sequences of this run cannot lie in several processes */
+function refuseWhatCannotBeSpread(config: TrainingConfig, processes: number): void {
+  const refuse = (problem: string): never => {
+    throw new ConfigError([`--sequence-parallel: ${problem}`]);
+  };
+  if (config.kind === 'image-training') refuse('pictures are not spread over processes; leave it out');
+  if (config.kind === 'classifier-training') {
+    const { attention, dropout, pooling } = config.model;
+    if (!SPREAD.includes(attention.name))
+      refuse(`attention ${attention.name} cannot be spread over processes; ${SPREAD.join(', ')} can`);
+    // Every process has the first token, and would change it in its own way.
+    if (dropout > 0 && (pooling === 'class-token' || pooling === 'first-token'))
+      refuse(`pooling ${pooling} goes with dropout 0 there, received ${dropout}`);
+  }
+  if (config.kind !== 'training') return;
+  const { segmentLength, model } = config;
+  if (model.mode === 'reference')
+    refuse('language models of mode reference cannot be spread over processes; take mode consistent');
+  const unit = model.projectionRank > 0 ? model.chunkSize : 1;
+  if (segmentLength % (unit * processes) !== 0)
+    refuse(
+      `segments of ${segmentLength} tokens cannot be divided among ${processes} processes in chunks of ${unit}; take a multiple of ${unit * processes}`,
+    );
+}
+
+const SPREAD: readonly AttentionName[] = ['long-short', 'projection-only', 'window-only'];
 
 /** `cuda` means the GPU of this process's number on its machine. */
 export function ownDevice(device: TrainingConfig['device'], ranks: Ranks): TrainingConfig['device'] {

@@ -224,7 +224,9 @@ export class Trainer {
       if (index === microBatches - 1) this.gradientSum.begin();
       scope(() => {
         const microBatch = task.nextMicroBatch();
-        microBatch.backward(scale === count ? microBatch.loss : microBatch.loss.mul(scale / count));
+        ranks.exchanging('backward pass', () =>
+          microBatch.backward(scale === count ? microBatch.loss : microBatch.loss.mul(scale / count)),
+        );
         loss += microBatch.loss.item() / count;
         tokens += microBatch.tokens;
         right += (microBatch.accuracy ?? 0) / count;

@@ -70,6 +70,7 @@ export function checkpointOf(trainer: ResumableTrainer): TrainerCheckpoint {
       optimizer: JSON.parse(JSON.stringify(optimizer.state)) as JsonValue,
       task: memory.state,
       processes: ranks.share.world,
+      processesPerSequence: ranks.perSequence,
     },
     release: () => {
       if (wholeMemory !== memory.tensors) dispose(wholeMemory);
@@ -108,9 +109,10 @@ export async function restoreTrainer(trainer: ResumableTrainer, checkpoint: Chec
   precision.lossScale.restore(numbersOf(lossScale as JsonObject, ['scale', 'goodSteps']));
   Object.assign(trainer.counters, numbersOf(counters as JsonObject, COUNTERS));
   trainer.counters.best = isJsonObject(best ?? null) ? bestOf(best as JsonObject) : null;
-  const { processes = 1 } = checkpoint.state;
+  const { processes = 1, processesPerSequence = 1 } = checkpoint.state;
+  const areTheSame = processes === ranks.share.world && processesPerSequence === ranks.perSequence;
   // Those who draw now are others than those whose states were saved: all begin anew.
-  if (processes !== ranks.share.world) manualSeed(ownSeed(config.seed, ranks, trainer.counters.step));
+  if (!areTheSame) manualSeed(ownSeed(config.seed, ranks, trainer.counters.step));
   else
     await using(read(RANDOM_FILE), (tensors) =>
       restoreRandom(tensors, ownDevice(config.device, ranks), ranks),

@@ -1,7 +1,7 @@
 // A language model in float64, trained by this process and those beside it as parallel-training.test.ts says: prints losses and evaluations.
 const [, , cli, settings] = process.argv;
 const load = (path) => import(new URL(`../${path}`, `file://${cli}/`));
-const { config, folder, from } = JSON.parse(settings);
+const { config, folder, from, perSequence } = JSON.parse(settings);
 const torch = await import(
   new URL('../../../node_modules/@transformer-ls/torch/src/index.js', `file://${cli}/`)
 );
@@ -20,7 +20,7 @@ const { verifyCheckpoint } = await load('run/checkpoint.js');
 
 const membership = torch.membershipFrom();
 const isAlone = membership === null || membership.world === 1;
-const ranks = isAlone ? Ranks.alone : Ranks.join(membership, { timeoutSeconds: 120 });
+const ranks = isAlone ? Ranks.alone : Ranks.join(membership, { timeoutSeconds: 120, perSequence });
 torch.setNumThreads(1);
 
 // Means over all processes, of tensors of any shape.
@@ -47,6 +47,8 @@ const task = new LanguageModelTask({
   valid: corpus('valid'),
   precision,
   share: ranks.share,
+  rowShare: ranks.rowShare,
+  sequenceGroup: ranks.sequenceGroup('cpu'),
 });
 const run = ranks.isFirst
   ? await createRun(folder, config, { onProblem: console.error, keep: 9 })

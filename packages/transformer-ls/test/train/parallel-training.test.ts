@@ -23,9 +23,9 @@ const config = (changes: object = {}, model: object = {}) =>
   );
 
 /** Trains in a folder of its own. Gives that, and what each process recorded. */
-async function train(world: number, settings: object, from?: string) {
+async function train(world: number, settings: object, from?: string, perSequence = 1) {
   const [scratch, folder] = [scratchFolder(), join(scratchFolder(), 'run')];
-  const args = [cli, JSON.stringify({ config: settings, folder, from })];
+  const args = [cli, JSON.stringify({ config: settings, folder, from, perSequence })];
   const path = new URL('./parallel-run.mjs', import.meta.url).pathname;
   const ends = await startRanks(path, args, { world, folder: scratch }).ended;
   for (const end of ends) expect([end.code, end.signal], end.error).toEqual([0, null]);
@@ -85,6 +85,34 @@ describe.skipIf(!distributedBackends().gloo)('data parallel training', () => {
           1e-12,
         );
   });
+
+  it.each([
+    [2, 2],
+    [4, 2],
+    [4, 4],
+  ])(
+    '%s processes, %s to a sequence = one process, to rounding; and so one goes on',
+    async (world, perSequence) => {
+      const settings = config({ activationCheckpointing: world === 4 });
+      const [one, several] = [await train(1, settings), await train(world, settings, undefined, perSequence)];
+      for (const file of FILES)
+        expect(
+          await difference(checkpoint(one.folder, STEPS), checkpoint(several.folder, STEPS), file),
+          file,
+        ).toBeLessThan(1e-12);
+      for (const [i, record] of several.records.entries())
+        expect(record.loss).toBeCloseTo(one.records[i]!.loss, 12);
+      const [alone, spread] = [
+        await train(1, settings, checkpoint(several.folder, 3)),
+        await train(world, settings, checkpoint(one.folder, 3), perSequence),
+      ];
+      for (const { folder } of [alone, spread])
+        for (const file of FILES)
+          expect(
+            await difference(checkpoint(one.folder, STEPS), checkpoint(folder, STEPS), file),
+          ).toBeLessThan(1e-12);
+    },
+  );
 
   it('stopped and continued by two processes = never stopped, byte for byte, dropout, accumulation and recomputation included', async () => {
     const settings = config({ gradientAccumulation: 2, activationCheckpointing: true }, { dropout: 0.1 });
