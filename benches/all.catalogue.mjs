@@ -44,6 +44,13 @@ export const CATALOGUE = {
     takes: [],
     quick: ['--preset', 'debug', '--batch', '2', '--segment', '32', '--steps', '2', '--rounds', '1'],
   },
+  'sequence-parallel': {
+    question:
+      'What does it cost to spread one sequence over processes, and what memory does it save? (needs no Python)',
+    minutes: 6,
+    takes: [],
+    quick: ['--length', '4096', '--rounds', '1'],
+  },
   'training-step': {
     question: 'How long does a training step take, beside the same model in PyTorch?',
     minutes: 40,

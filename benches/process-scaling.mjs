@@ -12,7 +12,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { runProcesses } from './process-scaling.processes.mjs';
+import { runProcesses } from './many-processes.workers.mjs';
 import { machine, median, table, wholeNumber } from './side-by-side.workers.mjs';
 
 function readSettings() {
@@ -53,7 +53,9 @@ function variantsOf({ processes, threads }) {
 
 /** Milliseconds of a step: that of the slowest process, which the others wait for; and of the processor, all processes together. */
 async function measure({ times, cpu, ...variant }, settings, folder) {
-  const ranks = await runProcesses(variant, settings, folder);
+  const { processes, threads, exchange } = variant;
+  const job = { ...settings, threads, exchange };
+  const ranks = await runProcesses('./process-scaling.worker.mjs', processes, job, folder);
   const steps = ranks[0].times.map((_, step) => Math.max(...ranks.map((rank) => rank.times[step])));
   times.push(median(steps));
   cpu.push(ranks.reduce((sum, rank) => sum + rank.cpu, 0));

@@ -1,16 +1,19 @@
-/** The processes of benches/process-scaling.mjs: starts them, and gathers what their steps took. */
+/** Processes of a benchmark that meet each other: starts them, and gathers what each of them measured. */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const WORKER = fileURLToPath(new URL('./process-scaling.worker.mjs', import.meta.url));
 let meetings = 0;
 
-/** @returns {Promise<{ times: number[], cpu: number }[]>} milliseconds of each process's steps, and of the processor for one */
-export function runProcesses({ processes, threads, exchange }, settings, folder) {
+/**
+ * @param {string} program a file of this folder
+ * @param {object} job its argument
+ * @returns {Promise<any[]>} what each process has sent, by rank
+ */
+export function runProcesses(program, processes, job, folder) {
   meetings += 1;
+  const worker = fileURLToPath(new URL(program, import.meta.url));
   const place = join(folder, `store-${meetings}`);
-  const job = { ...settings, threads, exchange };
   return Promise.all(
     Array.from({ length: processes }, (_, rank) => {
       const env = {
@@ -21,7 +24,7 @@ export function runProcesses({ processes, threads, exchange }, settings, folder)
         TRANSFORMER_LS_RENDEZVOUS: place,
       };
       return measuredBy(
-        fork(WORKER, [JSON.stringify(job)], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+        fork(worker, [JSON.stringify(job)], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
       );
     }),
   );
