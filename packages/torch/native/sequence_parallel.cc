@@ -292,6 +292,12 @@ Pooled merged(const GroupPointer& group, const Pooled& own, const OptionalTensor
   return {mean(0), mean(H), logs.to(own.log_sums.scalar_type()).contiguous()};
 }
 
+std::tuple<Tensor, Tensor, Tensor> merge_pooled_over_processes(const Tensor& key, const Tensor& value, const Tensor& log_sums,
+                                                               const OptionalTensor& visible, int64_t group) {
+  Pooled all = merged(group_at(group), {key, value, log_sums}, visible);
+  return {all.key.contiguous(), all.value.contiguous(), all.log_sums};
+}
+
 // The weights of a process's tokens under the softmax of all follow from the merged log sums, so the backward of one process serves.
 class Pool : public torch::autograd::Function<Pool> {
  public:
@@ -331,6 +337,10 @@ TORCH_LIBRARY_FRAGMENT(tls, library) {
   library.def("extend_over_processes(Tensor[] xs, int group, int[] lengths, int[] before, int[] after) -> Tensor[]", extend_over_processes);
   library.def("sum_over_processes(Tensor x, int group) -> Tensor", sum_over_processes);
   library.def("largest_over_processes(Tensor x, int group) -> Tensor", largest_over_processes);
+  // Parts of a layer that is one operator, without gradients of their own.
+  library.def(
+      "merge_pooled_over_processes(Tensor key, Tensor value, Tensor log_sums, Tensor? visible, int group) -> (Tensor, Tensor, Tensor)",
+      merge_pooled_over_processes);
   library.def(
       "pool_tokens_over_processes(Tensor logits, Tensor key, Tensor value, Tensor? visible, int group) -> (Tensor key, Tensor "
       "value)",

@@ -177,15 +177,14 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
     const inParts = () => this.fusedInParts({ ...stretch, mask: visible }, classToken, tiling);
     if (classToken !== null || this.conv !== null || this.dconv_fc === null || tiling === null)
       return inParts();
-    // In one operator nothing can be told to other processes.
-    if (stretch.sequence !== null) return inParts();
     const maps = [this.W_q, this.W_k, this.W_v, this.dconv_fc, this.W_o] as const;
     const whole = fusedMapsFor(
       x,
       maps.map(({ weight }) => weight),
     );
     if (!whole) return inParts();
-    return bidirectionalLayer({
+    const { sequence } = stretch;
+    const result = bidirectionalLayer({
       x,
       maps,
       norms: [this.dual_ln_l, this.dual_ln_s],
@@ -196,7 +195,9 @@ export class BidirectionalAttention extends Module implements ObservableAttentio
       scale: this.scale(),
       dropout: weightDropout(this.config.attentionDropout, this.training),
       keeps: this.keeps,
+      spread: sequence === null ? null : { sequence, pooled: ownVisible(stretch) },
     });
+    return ownOf(result, stretch, 1);
   }
 
   private fusedInParts(stretch: Stretch, classToken: ClassToken | null, tiling: Tiling | null): Tensor {

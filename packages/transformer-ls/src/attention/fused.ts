@@ -12,6 +12,7 @@ import {
   type Linear,
   operator,
   randint,
+  type ShardedSequence,
   scope,
   type Tensor,
 } from '@transformer-ls/torch';
@@ -141,6 +142,8 @@ export interface BidirectionalLayerInput {
   readonly scale: number;
   readonly dropout: WeightDropout;
   readonly keeps: KeptProjections;
+  /** Where x is a stretch of this, with tokens around it: which of them are compressed, and with whose. */
+  readonly spread?: { readonly sequence: ShardedSequence; readonly pooled: Tensor | null } | null;
 }
 
 /** What a layer keeps for its backward pass of all keys and values; the rest is computed again: less memory, more time, the same bits. */
@@ -163,11 +166,25 @@ const bidirectionalLayerOperator =
       seed: number,
       keepKeys: boolean,
       keepValues: boolean,
+      pooled: Tensor | null,
+      group: number,
     ) => Tensor
   >('tls::bidirectional_layer');
 
 /** A whole layer in two sweeps over the tokens; queries, logits and what attention gives are never all in memory. (B, L, D). */
 export function bidirectionalLayer(input: BidirectionalLayerInput): Tensor {
+  const { spread = null } = input;
+  if (spread === null) return layerInGroup(input, null, ALONE);
+  const { sequence, pooled } = spread;
+  return sequence.exchanging('projection of a sequence', () =>
+    layerInGroup(input, pooled, sequence.group.handle),
+  );
+}
+
+/** In place of the number of a group. */
+const ALONE = -1;
+
+function layerInGroup(input: BidirectionalLayerInput, pooled: Tensor | null, group: number): Tensor {
   const { x, maps, norms, visible, heads, window, reach, scale, dropout, keeps } = input;
   return bidirectionalLayerOperator(
     x,
@@ -184,5 +201,7 @@ export function bidirectionalLayer(input: BidirectionalLayerInput): Tensor {
     dropout.seed,
     keeps !== 'nothing',
     keeps === 'keys and values',
+    pooled,
+    group,
   );
 }

@@ -47,6 +47,7 @@ struct Inputs {
   std::array<Tensor, kMaps> weights, biases;       // (O, D), (O)
   std::array<Tensor, kNorms> norms;                // (D)
   Tensor visible;                                  // (B, L) or undefined
+  Tensor pooled;                                   // (B, L), which tokens are compressed; undefined: the visible ones
 };
 
 // What the forward pass leaves to the backward pass. Keys or values (B, L, D) are undefined where they are computed again.
@@ -123,7 +124,9 @@ class Layer {
     parts_ = std::max<int64_t>(1, std::min(B_ * S_, parts_for(B_ * L_ * D_, weights)));
   }
 
-  Tensor forward(Kept& kept) {
+  // between: what is done with the pooled tokens before all see them.
+  template <class Meanwhile>
+  Tensor forward(Kept& kept, Meanwhile between) {
     const auto options = in_.x.options();
     pack({kQuery, kKey, kValue, kLogits, kOutput}, PackedFor::results);
     kept.key = at::empty({B_, L_, D_}, options);
@@ -135,23 +138,27 @@ class Layer {
     kept.pool_log_sums = at::empty({B_, N_, R_}, options);
     Tensor result = at::empty({B_, L_, D_}, options);
     pool(kept);
+    between(kept);
     norm_slots(kept);
     each_strip([&](int64_t, const Strip& strip, Memory& m) { attend(strip, kept, result, m); });
     return result;
   }
 
-  Gradients backward(const Tensor& result_gradient, const Kept& kept, bool of_input) {
+  // between: what is done with the gradients of the pooled tokens before they go back to the tokens.
+  template <class Meanwhile>
+  Gradients backward(const Tensor& result_gradient, const Kept& kept, bool of_input, Meanwhile between) {
     norm_slots(kept);
     Gradients found;
     if (of_input) found.x = at::empty(in_.x.sizes(), in_.x.options());
     make_copies();
-    const int64_t between = B_ * L_ + 2 * parts_ * E_;
-    between_ = {at::empty({between, D_}, in_.x.options()), at::empty({between, D_}, in_.x.options())};
+    const int64_t rows = B_ * L_ + 2 * parts_ * E_;
+    between_ = {at::empty({rows, D_}, in_.x.options()), at::empty({rows, D_}, in_.x.options())};
     pack({kQuery, kOutput}, PackedFor::input_gradient);
     pack({kQuery}, PackedFor::results);
     pack_unkept(kept);
     each_strip([&](int64_t part, const Strip& strip, Memory& m) { attend_backward(part, strip, result_gradient, kept, found.x, m); });
-    const Pooled pooled = slots_backward(kept, found);
+    Pooled pooled = slots_backward(kept, found);
+    between(pooled);
     forward_ = backward_ = {};
     pack({kKey, kValue, kLogits}, PackedFor::input_gradient);
     pack({kLogits}, PackedFor::results);
@@ -348,11 +355,11 @@ class Layer {
     a.logits = rows_from<const T>(m.logits, strip.first, N_ * R_);
     a.key = rows_from<const T>(m.key, strip.first, D_);
     a.value = rows_from<const T>(m.value, strip.first, D_);
-    a.visible = visible();
+    a.visible = flags(in_.pooled.defined() ? in_.pooled : in_.visible);
     return a;
   }
 
-  const bool* visible() const { return in_.visible.defined() ? in_.visible.data_ptr<bool>() : nullptr; }
+  static const bool* flags(const Tensor& of) { return of.defined() ? of.data_ptr<bool>() : nullptr; }
 
   void pool(Kept& kept) const {
     const int64_t size = pool_part_size(R_, H_);
@@ -408,7 +415,7 @@ class Layer {
     a.value = rows_from<const T>(m.value, strip.seen_first, D_);
     a.shared_key = rows_of<const T>(slot_key_);
     a.shared_value = rows_of<const T>(slot_value_);
-    a.visible = visible();
+    a.visible = flags(in_.visible);
     a.log_sums = kept.log_sums.data_ptr<T>();
     a.result = rows_from<T>(m.result, strip.first, D_);
     // What is hidden is not written.
