@@ -1,7 +1,7 @@
 /**
  * What it costs to spread one sequence over processes, and what memory it saves: a forward and a backward pass over a million tokens.
  *
- *   npm run bench -- sequence-parallel [--processes 2] [--length 1048576] [--cases bidirectional-64,causal-256,model] [--rounds 3]
+ *   npm run bench -- sequence-parallel [--processes 2] [--length 1048576] [--cases bidirectional-64,causal-64,model] [--rounds 3]
  *     [--threads 1] [--out <results file>]
  *
  * One process and several take turns, round by round. Memory: the highest of a process beyond what it held before the pass, its part of the
@@ -19,15 +19,15 @@ const CASES = {
     what: 'bidirectional layer, D 64, W 8, R 32',
     job: { kind: 'bidirectional', unit: 8, modelDim: 64, heads: 2, windowSize: 8, projectionRank: 32 },
   },
-  'causal-256': {
-    what: 'causal layer, D 256, W 64, c 16, memory 1,024',
+  'causal-64': {
+    what: 'causal layer, D 64, W 32, c 8, memory 1,024',
     job: {
       kind: 'causal',
-      unit: 16,
-      modelDim: 256,
-      heads: 4,
-      windowSize: 64,
-      chunkSize: 16,
+      unit: 8,
+      modelDim: 64,
+      heads: 2,
+      windowSize: 32,
+      chunkSize: 8,
       projectionRank: 1,
       memoryLength: 1024,
     },
