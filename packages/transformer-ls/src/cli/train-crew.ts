@@ -43,8 +43,10 @@ export class Crew {
     for (const { child } of this.members) if (child.connected) child.send(message, () => undefined);
   }
 
-  kill(): void {
+  /** @param spared one that ends by itself */
+  kill(spared?: number): void {
     for (const { rank, child } of this.members) {
+      if (rank === spared) continue;
       if (child.exitCode !== null || child.signalCode !== null) continue;
       this.wasEnded.add(rank);
       child.kill('SIGKILL');

@@ -78,8 +78,11 @@ export async function superviseTraining(
   for (const { rank, child } of crew.members) {
     const speaker = rank === 0 ? remembering(progress, lines) : echo(progress, rank, lines);
     child.on('message', (message: FromWorker) => {
-      if (message.type === 'failed') said.set(rank, message);
-      else hear(message, rank === 0 ? heard : {}, speaker);
+      if (message.type === 'failed') {
+        said.set(rank, message);
+        // Nothing has begun, and the others wait for what does not come.
+        if (message.isUsage) crew.kill(rank);
+      } else hear(message, rank === 0 ? heard : {}, speaker);
     });
     forwardOutput(child, speaker);
   }
