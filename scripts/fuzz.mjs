@@ -8,7 +8,7 @@
  * makes the exit code 1. docs/fuzzing.md says more.
  */
 import { fork } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -20,6 +20,8 @@ const findings = fileURLToPath(new URL('../fuzz/findings/', import.meta.url));
 const MOST_HEAP = 512;
 /** Silence of a batch of inputs after which the last one is taken to hang. */
 const HANG_MS = 30_000;
+/** Silence of a process that has not run any input yet: loading takes long on a busy machine. */
+const SLOWEST_START_MS = 300_000;
 
 /** @returns {Promise<number>} how many findings */
 async function fuzz(name, milliseconds, seed) {
@@ -37,13 +39,13 @@ async function fuzz(name, milliseconds, seed) {
   let ended = false;
   let stop;
   let hang;
-  const watch = () => {
+  const watch = (milliseconds) => {
     clearTimeout(hang);
-    hang = setTimeout(() => worker.kill('SIGKILL'), HANG_MS);
+    hang = setTimeout(() => worker.kill('SIGKILL'), milliseconds);
   };
-  watch();
+  watch(SLOWEST_START_MS);
   worker.on('message', (message) => {
-    watch();
+    watch(HANG_MS);
     // The time counts from here: loading and the first look at the corpus can take long on a busy machine.
     if (message.started !== undefined)
       stop = setTimeout(() => {
@@ -56,6 +58,7 @@ async function fuzz(name, milliseconds, seed) {
   const code = await new Promise((resolve) => worker.once('exit', (code, signal) => resolve(signal ?? code)));
   clearTimeout(stop);
   clearTimeout(hang);
+  if (!existsSync(running)) throw new Error(`fuzz: the process of ${name} did not start (${code})`);
   if (!ended) {
     const path = join(findings, `${name}-ended`);
     const noted = readFileSync(running);
