@@ -1,21 +1,24 @@
 /** What the server answers to which request. */
-import { DASHBOARD_PATHS, type RunMetrics } from '@transformer-ls/formats';
+
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { DASHBOARD_PATHS } from '@transformer-ls/formats';
 import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
-import { METRICS_NAME } from '../run/metrics-log.js';
 import { type Access, type Refusal, refusalOf, tokenPlace } from './access.js';
 import { UnreadableError } from './errors.js';
-import { EVENT_HEADERS, eventAnswer, type Places } from './event-answer.js';
-import { EventFeed, type FeedTiming, placesOfFeedId } from './event-feed.js';
+import { beginEvents, type Connected, EVENT_HEADERS } from './event-answer.js';
+import { EventHub, type EventTiming } from './event-hub.js';
+import { placesOfId } from './event-state.js';
 import { fileAnswer } from './file-answer.js';
 import { lraTable } from './lra-rows.js';
-import { MetricsTail, type TailStart } from './metrics-tail.js';
+import { MetricsSamples } from './metrics-samples.js';
+import type { TailPlace } from './metrics-tail.js';
 import type { ModelShelf } from './model-shelf.js';
 import { oneLineOf } from './one-line.js';
 import { PAGE_INDEX, type PageFile } from './page-files.js';
+import type { Places } from './places.js';
 import type { RunCatalogue, ShownRun } from './run-catalogue.js';
 import { runDetails } from './run-details.js';
-import { measuredRecords } from './run-metrics.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 
 /** What the answers are made from. */
@@ -25,7 +28,7 @@ export interface DashboardParts {
   readonly page: ReadonlyMap<string, PageFile>;
   readonly access: Access;
   readonly eventClients: Places;
-  readonly timing: FeedTiming;
+  readonly timing: EventTiming;
   /** Told in one line of what should not happen. */
   readonly onProblem: (line: string) => void;
 }
@@ -49,7 +52,9 @@ export function dashboardApp(parts: DashboardParts): Hono {
 }
 
 function addApi(app: Hono, parts: DashboardParts): void {
-  const { catalogue, models } = parts;
+  const { catalogue, models, timing } = parts;
+  const samples = new MetricsSamples();
+  const hub = new EventHub(catalogue, samples, timing);
   const json = (c: Context, value: unknown) => c.json(value as object, 200, NEVER_KEPT);
   app.get(DASHBOARD_PATHS.runs, async (c) =>
     c.body((await catalogue.snapshot()).text, 200, { ...NEVER_KEPT, 'content-type': 'application/json' }),
@@ -60,9 +65,9 @@ function addApi(app: Hono, parts: DashboardParts): void {
   });
   app.get(DASHBOARD_PATHS.metrics, async (c) => {
     const run = await oneRun(c, catalogue);
-    return run instanceof Response ? run : json(c, await runMetrics(run));
+    return run instanceof Response ? run : runMetrics(c, run, samples);
   });
-  app.get(DASHBOARD_PATHS.events, (c) => events(c, parts));
+  app.get(DASHBOARD_PATHS.events, (c) => events(c, parts, hub));
   app.get(DASHBOARD_PATHS.lra, async (c) =>
     json(c, await lraTable((await catalogue.snapshot()).runs.values())),
   );
@@ -119,31 +124,41 @@ async function oneRun(c: Context, catalogue: RunCatalogue): Promise<ShownRun | R
   return (await catalogue.find(ids[0]!)) ?? problem(c, 404, 'no run has this id');
 }
 
-async function runMetrics({ id, folder }: ShownRun): Promise<RunMetrics> {
-  const { records, place } = await measuredRecords(`${folder}/${METRICS_NAME}`);
-  return { id, records, offset: place.offset };
+/** RunMetrics. */
+async function runMetrics(c: Context, run: ShownRun, samples: MetricsSamples): Promise<Response> {
+  const { records, place } = await samples.of(run);
+  const text = `{"id":${JSON.stringify(run.id)},"records":${records},"offset":${place.offset}}`;
+  return c.body(text, 200, { ...NEVER_KEPT, 'content-type': 'application/json' });
 }
 
-async function events(c: Context, parts: DashboardParts): Promise<Response> {
-  const { catalogue, eventClients, timing } = parts;
+async function events(c: Context, parts: DashboardParts, hub: EventHub): Promise<Response> {
+  const { catalogue, eventClients } = parts;
   const ids = c.req.queries('id') ?? [];
   if (ids.length > MOST_EVENT_RUNS)
     return problem(c, 400, `expected at most ${MOST_EVENT_RUNS} runs, received ${ids.length}`);
   const starts = startsOf(c, ids.length);
   if (starts === undefined) return problem(c, 400, 'expected as many whole numbers in from as ids');
-  const runs = await Promise.all(ids.map((id) => catalogue.find(id)));
-  const tails = runs.flatMap((run, i) => (run === undefined ? [] : [new MetricsTail(run, starts[i])]));
-  if (tails.length < ids.length) return problem(c, 404, 'no run has this id');
+  const found = await Promise.all(ids.map((id) => catalogue.find(id)));
+  const runs = found.filter((run) => run !== undefined).map(({ id, folder }) => ({ id, folder }));
+  if (runs.length < ids.length) return problem(c, 404, 'no run has this id');
   if (c.req.method === 'HEAD') return new Response(null, { headers: EVENT_HEADERS });
   const free = eventClients.take();
   if (free === undefined)
     return problem(c, 503, 'too many pages are open: close some, and load this one again');
-  return eventAnswer(new EventFeed(tails, catalogue, timing), free);
+  let leave: (() => void) | undefined;
+  const connected = c.env as Connected;
+  beginEvents(connected, () => {
+    free();
+    leave?.();
+  });
+  leave = hub.open(connected.outgoing, runs, starts);
+  if (connected.incoming.socket.destroyed) leave();
+  return RESPONSE_ALREADY_SENT;
 }
 
 /** Where each run's records begin: where the client was cut off, else where it says, else shortly before the end. */
-function startsOf(c: Context, count: number): readonly (TailStart | undefined)[] | undefined {
-  const places = placesOfFeedId(c.req.header('last-event-id'), count);
+function startsOf(c: Context, count: number): readonly (TailPlace | undefined)[] | undefined {
+  const places = placesOfId(c.req.header('last-event-id'), count);
   if (places !== undefined) return places;
   const from = c.req.queries('from') ?? [];
   if (from.length === 0) return Array.from({ length: count }, () => undefined);
