@@ -45,8 +45,8 @@ export function dashboardApp(parts: DashboardParts): Hono {
   app.use(withSecurityHeaders);
   app.use(guard(parts.access));
   addApi(app, parts);
-  app.get(`${DASHBOARD_PATHS.modelFiles}*`, (c) => modelFile(c, parts.models));
-  app.get('*', (c) => pageFile(c, parts.page));
+  app.get(`${DASHBOARD_PATHS.modelFiles}*`, (c) => modelFile(c, parts));
+  app.get('*', (c) => pageFile(c, parts));
   app.onError((error, c) => failure(c, error, parts.onProblem));
   return app;
 }
@@ -118,6 +118,14 @@ function failure(c: Context, error: Error, onProblem: (line: string) => void): R
   return problem(c, 500, 'something went wrong in the server; it printed what');
 }
 
+/** Ends an answer that has begun, and says why in one line: the library would print a stack, and add the reason to what was sent. */
+function cutting(c: Context, onProblem: (line: string) => void): (error: Error) => void {
+  return ({ message }) => {
+    onProblem(oneLineOf(`${c.req.path}: ${message}`, LONGEST_PROBLEM));
+    (c.env as Partial<Connected>).outgoing?.destroy();
+  };
+}
+
 async function oneRun(c: Context, catalogue: RunCatalogue): Promise<ShownRun | Response> {
   const ids = c.req.queries('id') ?? [];
   if (ids.length !== 1) return problem(c, 400, `expected one id, received ${ids.length}`);
@@ -166,18 +174,20 @@ function startsOf(c: Context, count: number): readonly (TailPlace | undefined)[]
   return from.map((text) => ({ offset: Number(text), identity: undefined }));
 }
 
-async function modelFile(c: Context, models: ModelShelf): Promise<Response> {
+async function modelFile(c: Context, { models, onProblem }: DashboardParts): Promise<Response> {
   const file = await models.file(c.req.path.slice(DASHBOARD_PATHS.modelFiles.length));
   if (file === undefined) return problem(c, 404, 'no model has this file');
-  return fileAnswer(c.req.raw, { ...file, tag: file.sha256, cacheControl: ASK_AGAIN });
+  const served = { ...file, tag: file.sha256, cacheControl: ASK_AGAIN };
+  return fileAnswer(c.req.raw, served, cutting(c, onProblem));
 }
 
-async function pageFile(c: Context, page: ReadonlyMap<string, PageFile>): Promise<Response> {
+async function pageFile(c: Context, { page, onProblem }: DashboardParts): Promise<Response> {
   const path = c.req.path === '/' ? PAGE_INDEX : c.req.path;
   const file = page.get(path);
   if (file === undefined && path === PAGE_INDEX)
     return c.html('The page is not built: run <code>npm run web</code> in a clone of the project.');
   if (file === undefined) return problem(c, 404, 'there is nothing here');
   const cacheControl = file.isHashed ? KEPT_FOR_GOOD : ASK_AGAIN;
-  return fileAnswer(c.req.raw, { ...file, tag: `${file.bytes}-${Math.round(file.modified)}`, cacheControl });
+  const served = { ...file, tag: `${file.bytes}-${Math.round(file.modified)}`, cacheControl };
+  return fileAnswer(c.req.raw, served, cutting(c, onProblem));
 }

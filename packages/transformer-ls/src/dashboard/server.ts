@@ -113,13 +113,18 @@ function limitedServer(limits: DashboardLimits): Server {
   return server;
 }
 
+/** Node also takes requests of 1990, which have no version, and some of versions to come. */
+const SPOKEN_VERSIONS = ['1.1', '1.0'];
+
 /** Passes on what may be answered now. */
 function admitting(listener: RequestListener, answers: Places): RequestListener {
   return (request, response) => {
     // It came before the one ahead of it was answered. No browser does so; behind an event stream it would wait for good, and its answer with it.
     if (response.socket === null) return void request.socket.destroy();
+    if (!SPOKEN_VERSIONS.includes(request.httpVersion)) return refuse(response, 400, 'expected HTTP/1.1');
     const free = answers.take();
-    if (free === undefined) return refuse(response);
+    if (free === undefined)
+      return refuse(response, 503, 'too many answers are on their way: ask again later');
     response.once('close', free);
     // An event stream is counted as such, and no longer here.
     response.once(STREAMING, free);
@@ -127,9 +132,9 @@ function admitting(listener: RequestListener, answers: Places): RequestListener 
   };
 }
 
-function refuse(response: ServerResponse): void {
+function refuse(response: ServerResponse, status: number, reason: string): void {
   const headers = { ...SECURITY_HEADERS, 'content-type': 'application/json', connection: 'close' };
-  response.writeHead(503, headers).end('{"error":"too many answers are on their way: ask again later"}');
+  response.writeHead(status, headers).end(JSON.stringify({ error: reason }));
 }
 
 async function listen(server: Server, port: number, host: string): Promise<AddressInfo> {

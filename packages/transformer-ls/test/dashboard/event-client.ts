@@ -9,6 +9,9 @@ export interface ServerSentEvent {
   readonly data: string;
 }
 
+/** After each there may be something to read, or never again. */
+const HAPPENINGS = ['readable', 'end', 'close', 'error'];
+
 export class EventClient {
   private text = '';
   private constructor(
@@ -72,7 +75,11 @@ export class EventClient {
       if (piece !== null) return piece;
       if (this.response.readableEnded || this.response.destroyed) throw new Error('the stream has ended');
       await new Promise<void>((resolve) => {
-        for (const event of ['readable', 'end', 'close', 'error']) this.response.once(event, () => resolve());
+        const happened = () => {
+          for (const event of HAPPENINGS) this.response.off(event, happened);
+          resolve();
+        };
+        for (const event of HAPPENINGS) this.response.on(event, happened);
       });
     }
   }
