@@ -122,9 +122,9 @@ describe('a client that takes nothing', () => {
       while (last !== step) last = (await good.metrics()).records.at(-1)?.step;
     };
     // More than the system's buffers take for any of them.
-    for (let i = 0; i < 60; i++) await write();
+    for (let i = 0; i < 40; i++) await write();
     const before = heldBytes();
-    for (let i = 0; i < 30; i++) await write();
+    for (let i = 0; i < 80; i++) await write();
     expect(heldBytes() - before).toBeLessThan(standstills * 2 * LARGEST_MESSAGE);
     good.close();
   });
