@@ -5,6 +5,7 @@ import { DASHBOARD_PATHS } from '@transformer-ls/formats';
 import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { type Access, type Refusal, refusalOf, tokenPlace } from './access.js';
+import { bytesAnswer } from './bytes-answer.js';
 import { UnreadableError } from './errors.js';
 import { beginEvents, type Connected, EVENT_HEADERS } from './event-answer.js';
 import { EventHub, type EventTiming } from './event-hub.js';
@@ -37,6 +38,7 @@ const MOST_EVENT_RUNS = 64;
 const LONGEST_PROBLEM = 500;
 /** What changes is asked for each time. */
 const NEVER_KEPT = { 'cache-control': 'no-store' };
+const JSON_NEVER_KEPT = { ...NEVER_KEPT, 'content-type': 'application/json' };
 const ASK_AGAIN = 'private, no-cache';
 const KEPT_FOR_GOOD = 'private, max-age=31536000, immutable';
 
@@ -56,16 +58,15 @@ function addApi(app: Hono, parts: DashboardParts): void {
   const samples = new MetricsSamples();
   const hub = new EventHub(catalogue, samples, timing);
   const json = (c: Context, value: unknown) => c.json(value as object, 200, NEVER_KEPT);
-  app.get(DASHBOARD_PATHS.runs, async (c) =>
-    c.body((await catalogue.snapshot()).text, 200, { ...NEVER_KEPT, 'content-type': 'application/json' }),
-  );
+  app.get(DASHBOARD_PATHS.runs, async (c) => c.body((await catalogue.snapshot()).text, 200, JSON_NEVER_KEPT));
   app.get(DASHBOARD_PATHS.run, async (c) => {
     const run = await oneRun(c, catalogue);
     return run instanceof Response ? run : json(c, await runDetails(run));
   });
   app.get(DASHBOARD_PATHS.metrics, async (c) => {
     const run = await oneRun(c, catalogue);
-    return run instanceof Response ? run : runMetrics(c, run, samples);
+    if (run instanceof Response) return run;
+    return bytesAnswer((await samples.of(run)).answer(), JSON_NEVER_KEPT);
   });
   app.get(DASHBOARD_PATHS.events, (c) => events(c, parts, hub));
   app.get(DASHBOARD_PATHS.lra, async (c) =>
@@ -130,13 +131,6 @@ async function oneRun(c: Context, catalogue: RunCatalogue): Promise<ShownRun | R
   const ids = c.req.queries('id') ?? [];
   if (ids.length !== 1) return problem(c, 400, `expected one id, received ${ids.length}`);
   return (await catalogue.find(ids[0]!)) ?? problem(c, 404, 'no run has this id');
-}
-
-/** RunMetrics. */
-async function runMetrics(c: Context, run: ShownRun, samples: MetricsSamples): Promise<Response> {
-  const { records, place } = await samples.of(run);
-  const text = `{"id":${JSON.stringify(run.id)},"records":${records},"offset":${place.offset}}`;
-  return c.body(text, 200, { ...NEVER_KEPT, 'content-type': 'application/json' });
 }
 
 async function events(c: Context, parts: DashboardParts, hub: EventHub): Promise<Response> {

@@ -59,6 +59,8 @@ async function sizeNow(path: string): Promise<number> {
 function fileStream({ path, bytes }: ServedFile, cut: (error: Error) => void): ReadableStream<Uint8Array> {
   let sent = 0;
   let file: RealFile | undefined;
+  /** The client left, maybe while a piece was read: that is no problem. */
+  let isLeft = false;
   const next = async (): Promise<Uint8Array> => {
     file ??= await openRealFile(path);
     const piece = new Uint8Array(Math.min(PIECE_BYTES, bytes - sent));
@@ -79,13 +81,16 @@ function fileStream({ path, bytes }: ServedFile, cut: (error: Error) => void): R
           await close();
           controller.close();
         } catch (error) {
-          // Also where the client left while a piece was read.
           await close();
+          if (isLeft) return;
           cut(error as Error);
           controller.close();
         }
       },
-      cancel: close,
+      cancel() {
+        isLeft = true;
+        return close();
+      },
     },
     { highWaterMark: 0 },
   );

@@ -5,7 +5,7 @@ import { realFileFacts } from './real-file.js';
 import { type MetricsPlace, measuredRecords } from './run-metrics.js';
 
 /** Samples that are kept for those who ask next. */
-const MOST_SAMPLES = 8;
+const MOST_SAMPLES = 4;
 
 export interface TailedRun {
   readonly id: string;
@@ -17,13 +17,18 @@ export interface MetricsSample {
   readonly records: string;
   /** Behind the last line that was read. */
   readonly place: MetricsPlace;
+  /** RunMetrics as JSON, once for all who are sent it. */
+  answer(): Uint8Array;
 }
 
 export class MetricsSamples {
   private readonly samples = new Map<string, Promise<MetricsSample>>();
+  /** Those that are being made, by the state of their file. */
+  private readonly making = new Map<string, Promise<MetricsSample>>();
 
   /** @param growth bytes that may have come since a sample was made: its reader asks for those next @throws UnreadableError */
-  async of({ folder }: TailedRun, growth = 0): Promise<MetricsSample> {
+  async of(run: TailedRun, growth = 0): Promise<MetricsSample> {
+    const { folder } = run;
     const path = join(folder, METRICS_NAME);
     const facts = await realFileFacts(path);
     const known = await this.samples.get(folder)?.catch(() => undefined);
@@ -31,18 +36,16 @@ export class MetricsSamples {
       const grown = facts.size - known.place.offset;
       if (grown >= 0 && grown <= growth) return known;
     }
-    return this.make(folder, path, `${facts?.identity} ${facts?.size}`);
+    return this.make(run, `${facts?.identity} ${facts?.size}`);
   }
 
-  private readonly making = new Map<string, Promise<MetricsSample>>();
-
-  private make(folder: string, path: string, state: string): Promise<MetricsSample> {
-    const key = `${folder} ${state}`;
+  private make(run: TailedRun, state: string): Promise<MetricsSample> {
+    const key = `${run.folder} ${state}`;
     const present = this.making.get(key);
     if (present !== undefined) return present;
-    const made = sampleOf(path).finally(() => this.making.delete(key));
+    const made = sampleOf(run).finally(() => this.making.delete(key));
     this.making.set(key, made);
-    this.keep(folder, made);
+    this.keep(run.folder, made);
     return made;
   }
 
@@ -54,7 +57,16 @@ export class MetricsSamples {
   }
 }
 
-async function sampleOf(path: string): Promise<MetricsSample> {
-  const { records, place } = await measuredRecords(path);
-  return { records: JSON.stringify(records), place };
+async function sampleOf({ id, folder }: TailedRun): Promise<MetricsSample> {
+  const { records: list, place } = await measuredRecords(join(folder, METRICS_NAME));
+  const records = JSON.stringify(list);
+  let answer: Uint8Array | undefined;
+  return {
+    records,
+    place,
+    answer() {
+      answer ??= Buffer.from(`{"id":${JSON.stringify(id)},"records":${records},"offset":${place.offset}}`);
+      return answer;
+    },
+  };
 }

@@ -73,6 +73,34 @@ describe('all records of a run', () => {
   });
 });
 
+describe('a sample', () => {
+  it('of a file made of long records is as small as one of short ones', async () => {
+    const run = writeRun(join(scratchFolder(), 'a'), []);
+    const long = { type: 'event', step: 1, event: 'x', message: 'y'.repeat(60_000) } as const;
+    for (let part = 0; part < 10; part++) append(run, Array(100).fill(long));
+    append(run, [evaluated(2, 3, true)]);
+    const { records } = await measuredRecords(join(run, 'metrics.jsonl'));
+    expect(JSON.stringify(records).length).toBeLessThan(9e6);
+    expect(records.length).toBeGreaterThan(50);
+    expect(records.at(-1)).toEqual(evaluated(2, 3, true));
+  });
+
+  it('is made once for all who ask while the file stays as it is, and anew when it does not', async () => {
+    const folder = writeRun(join(scratchFolder(), 'a'), steps(1, 3));
+    const samples = new MetricsSamples();
+    const run = { id: 'a', folder };
+    const [one, two] = await Promise.all([samples.of(run), samples.of(run)]);
+    expect(one).toBe(two);
+    expect(await samples.of(run)).toBe(one);
+    append(folder, [trained(4)]);
+    expect(await samples.of(run, 1000)).toBe(one);
+    const grown = await samples.of(run);
+    expect(JSON.parse(grown.records)).toEqual(steps(1, 4));
+    replaceMetrics(folder, linesOf([...steps(1, 3), trained(5)]));
+    expect(JSON.parse((await samples.of(run, 1000)).records)).toEqual([...steps(1, 3), trained(5)]);
+  });
+});
+
 describe('the tail of a run', () => {
   it('gives new records once, and no half lines', async () => {
     const folder = writeRun(join(scratchFolder(), 'a'), steps(1, 3));

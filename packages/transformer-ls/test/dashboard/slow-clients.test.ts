@@ -10,7 +10,7 @@ import { LARGEST_MESSAGE } from '../../src/dashboard/metrics-tail.js';
 import { EventClient } from './event-client.js';
 import { answerOn, connected } from './raw-bytes.js';
 import { type Served, served, statusesIn } from './served.js';
-import { append, steps, trained, write, writeModel } from './small-runs.js';
+import { append, evaluated, steps, trained, write, writeModel } from './small-runs.js';
 
 const NEVER = 1e9;
 
@@ -107,6 +107,21 @@ describe('a client that takes nothing', () => {
     await untilStatus(server, 'api/runs', 503);
     expect(heldBytes() - before).toBeLessThan(10e6);
     await untilStatus(server, 'api/runs', 200);
+  });
+
+  it('of the records of a run shares them with all who do the same', async () => {
+    const server = await served({ idleMs: NEVER });
+    const evaluations = Array.from({ length: 20_000 }, (_, i) => evaluated(i, 2, false));
+    append(server.run, evaluations);
+    const { length } = await (await fetch(`${server.url}api/metrics?id=a`)).text();
+    const before = heldBytes();
+    const standstills = 50;
+    for (let i = 0; i < standstills; i++)
+      await standing(server, `GET /api/metrics?id=a HTTP/1.1\r\n${server.host}\r\n`);
+    expect(await server.answersOthers()).toBe(true);
+    // Each holds a piece; copies would be fifty times the records.
+    expect(length).toBeGreaterThan(3e6);
+    expect(heldBytes() - before).toBeLessThan(standstills * 300_000);
   });
 
   it('of events holds one message, however much is written meanwhile', async () => {
