@@ -44,6 +44,12 @@ export const CATALOGUE = {
     takes: [],
     quick: ['--preset', 'debug', '--batch', '2', '--segment', '32', '--steps', '2', '--rounds', '1'],
   },
+  'event-streams': {
+    question: 'What does training lose to the dashboard and to 1,000 pages that follow it? (needs no Python)',
+    minutes: 8,
+    takes: ['threads'],
+    quick: ['--clients', '10', '--rounds', '1', '--seconds', '3', '--settle', '2', '--threads', '1'],
+  },
   'training-step': {
     question: 'How long does a training step take, beside the same model in PyTorch?',
     minutes: 40,
