@@ -7,9 +7,6 @@ export const EVENT_HEADERS = {
   'cache-control': 'no-store',
 };
 
-/** Emitted by an answer that becomes an event stream. */
-export const STREAMING = Symbol('streaming');
-
 /** A request that came over a connection. */
 export interface Connected {
   readonly incoming: IncomingMessage;
@@ -21,7 +18,6 @@ export function beginEvents({ incoming, outgoing }: Connected, gone: () => void)
   const { socket } = incoming;
   if (socket.destroyed) gone();
   else socket.once('close', gone);
-  outgoing.emit(STREAMING);
   // The end of the connection is the end of the events: without the frames of chunks all clients can be sent the same bytes.
   outgoing.removeHeader('transfer-encoding');
   outgoing.writeHead(200, { ...SECURITY_HEADERS, ...EVENT_HEADERS, connection: 'close' });

@@ -4,7 +4,7 @@
 export const MOST_EVENT_CLIENTS = 1024;
 /** Connections at once; one more is closed unanswered. Above the streams there is room for what the pages load. */
 export const MOST_CONNECTIONS = 2048;
-/** Answers at once that are no event streams: each may hold a piece of a file, or a run's records, until a slow client has taken it. */
+/** Answers at once that are no event streams: each may hold a piece of a file until a slow client has taken it. Others wait for their turn. */
 export const MOST_ANSWERS = 128;
 /** Requests of one connection, one after the other. */
 export const MOST_REQUESTS_OF_A_CONNECTION = 1000;

@@ -4,12 +4,11 @@ import { createServer, type RequestListener, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
-import { closestName } from '@transformer-ls/formats';
+import { closestName, DASHBOARD_PATHS } from '@transformer-ls/formats';
 import { errorCode, nodeFileSystem } from '../run/file-system.js';
 import { accessAt, drawToken, hostText, isLoopback, isWildcard, outsideAddress } from './access.js';
 import { dashboardApp } from './app.js';
 import { DashboardError, reasonOf } from './errors.js';
-import { STREAMING } from './event-answer.js';
 import {
   type DashboardLimits,
   LARGEST_HEADERS,
@@ -21,6 +20,7 @@ import { pageFiles, usualPageFolder } from './page-files.js';
 import { Places } from './places.js';
 import { RunCatalogue } from './run-catalogue.js';
 import { SECURITY_HEADERS } from './security-headers.js';
+import { Turnstile } from './turnstile.js';
 
 export interface DashboardOptions {
   /** Holds runs, or is one. */
@@ -74,7 +74,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
     overrideGlobalObjects: false,
     errorHandler: badRequest,
   });
-  server.on('request', admitting(listener, new Places(limits.answers)));
+  server.on('request', admitting(listener, new Turnstile(limits.answers)));
   return {
     url: urlOf(host, bound.port, token),
     port: bound.port,
@@ -116,19 +116,16 @@ function limitedServer(limits: DashboardLimits): Server {
 /** Node also takes requests of 1990, which have no version, and some of versions to come. */
 const SPOKEN_VERSIONS = ['1.1', '1.0'];
 
-/** Passes on what may be answered now. */
-function admitting(listener: RequestListener, answers: Places): RequestListener {
+/** Passes on what may be answered, when it may. What waits is bounded by the connections: each has one request at most. */
+function admitting(listener: RequestListener, answers: Turnstile): RequestListener {
   return (request, response) => {
     // It came before the one ahead of it was answered. No browser does so; behind an event stream it would wait for good, and its answer with it.
     if (response.socket === null) return void request.socket.destroy();
     if (!SPOKEN_VERSIONS.includes(request.httpVersion)) return refuse(response, 400, 'expected HTTP/1.1');
-    const free = answers.take();
-    if (free === undefined)
-      return refuse(response, 503, 'too many answers are on their way: ask again later');
-    response.once('close', free);
-    // An event stream is counted as such, and no longer here.
-    response.once(STREAMING, free);
-    listener(request, response);
+    // Streams are counted as such: those that come back all at once must not wait behind each other, nor behind a slow client.
+    if (request.url?.split('?', 1)[0] === DASHBOARD_PATHS.events) return listener(request, response);
+    const leave = answers.enter(() => listener(request, response));
+    response.once('close', leave);
   };
 }
 
