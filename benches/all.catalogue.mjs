@@ -46,9 +46,9 @@ export const CATALOGUE = {
   },
   'event-streams': {
     question: 'What does training lose to the dashboard and to 1,000 pages that follow it? (needs no Python)',
-    minutes: 8,
+    minutes: 11,
     takes: ['threads'],
-    quick: ['--clients', '10', '--rounds', '1', '--seconds', '3', '--settle', '2', '--threads', '1'],
+    quick: ['--clients', '10', '--rounds', '2', '--seconds', '2', '--threads', '1'],
   },
   'training-step': {
     question: 'How long does a training step take, beside the same model in PyTorch?',

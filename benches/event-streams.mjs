@@ -1,13 +1,14 @@
 /**
  * What training loses to the dashboard beside it, and to many clients that follow it.
  *
- *   npm run bench -- event-streams [--clients 1000] [--rounds 8] [--seconds 15] [--settle 5] [--recipe text/small] [--threads 2]
+ *   npm run bench -- event-streams [--clients 1000] [--rounds 40] [--seconds 4] [--settle 1] [--recipe text/small] [--threads 2]
  *     [--out <results file>]
  *
- * One run trains all the while, with the program as a user starts it. Around it three settings take turns: no dashboard, a dashboard, a
- * dashboard and its clients. In each, after `--settle` seconds, tokens and seconds are read from the run's own records, `--seconds` apart.
- * Clients are on this machine too: what they cost by themselves is part of the loss, and is told apart. Needs no Python. Memory and processor time
- * come from /proc.
+ * One run trains all the while, with the program as a user starts it. Beside it three settings take turns: no dashboard, a dashboard, a
+ * dashboard and its clients. Each is begun once, and is stopped as a whole (SIGSTOP) while it is not its turn: so a turn may be short, and
+ * what else the machine does meets neighbours alike. In each, after `--settle` seconds, tokens and seconds are read from the run's own records,
+ * `--seconds` apart. Clients are on this machine too: what they cost by themselves is part of the loss, and is told apart. Needs no Python,
+ * and Linux, whose /proc tells memory and processor time.
  */
 import { fork, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -27,9 +28,9 @@ function readSettings() {
   const { values } = parseArgs({
     options: {
       clients: { type: 'string', default: '1000' },
-      rounds: { type: 'string', default: '8' },
-      seconds: { type: 'string', default: '15' },
-      settle: { type: 'string', default: '5' },
+      rounds: { type: 'string', default: '40' },
+      seconds: { type: 'string', default: '4' },
+      settle: { type: 'string', default: '1' },
       recipe: { type: 'string', default: 'text/small' },
       threads: { type: 'string', default: '2' },
       out: { type: 'string' },
@@ -57,6 +58,7 @@ function started(child, children) {
 
 async function end({ child, ended }) {
   child.kill('SIGTERM');
+  child.kill('SIGCONT');
   await ended;
 }
 
@@ -117,82 +119,108 @@ async function beginClients(port, count, children) {
   };
 }
 
-/** One window: how fast the run was, and what server and clients took. */
-async function measure(setting, settings, { folder, metrics, children }) {
-  const { clients: count, settle, seconds } = settings;
-  const server = setting === 'none' ? undefined : await beginServer(folder, children);
-  const idleBytes = server === undefined ? 0 : residentBytes(server.child.pid);
-  const clients = setting === 'clients' ? await beginClients(server.port, count, children) : undefined;
+/** Server and clients of each setting, stopped. */
+async function beginSettings({ clients: count }, folder, children) {
+  const idle = await beginServer(folder, children);
+  const busy = await beginServer(folder, children);
+  await sleep(2000);
+  const idleBytes = residentBytes(busy.child.pid);
+  const clients = await beginClients(busy.port, count, children);
+  const settings = { none: {}, idle: { server: idle }, clients: { server: busy, clients, idleBytes } };
+  for (const setting of Object.values(settings)) signal(setting, 'SIGSTOP');
+  return settings;
+}
+
+function signal({ server, clients }, name) {
+  for (const process of [server, clients]) process?.child.kill(name);
+}
+
+/** One turn: how fast the run was, and what server and clients took. */
+async function measure(setting, { clients: count, settle, seconds }, metrics) {
+  const { server, clients, idleBytes } = setting;
+  signal(setting, 'SIGCONT');
   await sleep(1000 * settle);
   const processes = [server, clients].map((one) => one?.child.pid);
-  const begun = { at: performance.now(), record: newestRecord(metrics), cpu: processes.map(processorMs) };
   const first = await clients?.received();
+  const begun = { at: performance.now(), record: newestRecord(metrics), cpu: processes.map(processorMs) };
   await sleep(1000 * seconds);
   const record = newestRecord(metrics);
   const wall = performance.now() - begun.at;
-  const last = await clients?.received();
   const [serverCpu, clientsCpu] = processes.map((pid, i) => (processorMs(pid) - begun.cpu[i]) / wall);
-  const found = {
+  const last = await clients?.received();
+  signal(setting, 'SIGSTOP');
+  if (clients !== undefined && last.open !== count)
+    throw new Error(`${count - last.open} clients were cut off`);
+  const bytes = server === undefined ? 0 : residentBytes(server.child.pid);
+  return {
     speed: (record.tokens - begun.record.tokens) / (record.seconds - begun.record.seconds),
     serverCpu,
     clientsCpu,
-    bytes: server === undefined ? 0 : residentBytes(server.child.pid),
-    clientBytes: clients === undefined ? 0 : (residentBytes(server.child.pid) - idleBytes) / count,
+    bytes,
+    clientBytes: clients === undefined ? 0 : (bytes - idleBytes) / count,
     events: clients === undefined ? 0 : (1000 * (last.events - first.events)) / count / wall,
     load: loadavg()[0],
   };
-  if (clients !== undefined && last.open !== count)
-    throw new Error(`${count - last.open} clients were cut off`);
-  for (const one of [clients, server]) if (one !== undefined) await end(one);
-  return found;
 }
 
 const NAMES = { none: 'no dashboard', idle: 'dashboard', clients: 'dashboard, clients' };
 
 function describe(settings, rounds) {
   const { clients, seconds, settle, recipe, threads } = settings;
-  const of = (setting, key) => median(rounds.map((round) => round[setting][key]));
-  const lossOf = (setting) => median(rounds.map((round) => 1 - round[setting].speed / round.none.speed));
+  const of = (setting, key) => rounds.map((round) => round[setting][key]);
+  const ratios = (setting) => rounds.map((round) => round[setting].speed / round.none.speed);
   const percent = (part) => `${(100 * part).toFixed(2)} %`;
   const rows = Object.keys(NAMES).map((setting) => [
     NAMES[setting],
-    of(setting, 'speed').toFixed(0),
-    setting === 'none' ? '' : (of(setting, 'speed') / of('none', 'speed')).toFixed(4),
-    setting === 'none' ? '' : percent(lossOf(setting)),
-    setting === 'none' ? '' : percent(of(setting, 'serverCpu')),
-    setting === 'clients' ? percent(of(setting, 'clientsCpu')) : '',
-    setting === 'none' ? '' : (of(setting, 'bytes') / 2 ** 20).toFixed(1),
-    setting === 'clients' ? (of(setting, 'clientBytes') / 1024).toFixed(1) : '',
-    setting === 'clients' ? of(setting, 'events').toFixed(2) : '',
-  ]);
-  const each = rounds.map((round, i) => [
-    String(i + 1),
-    ...Object.keys(NAMES).map((setting) => round[setting].speed.toFixed(0)),
-    ...Object.keys(NAMES).map((setting) => round[setting].load.toFixed(1)),
+    median(of(setting, 'speed')).toFixed(0),
+    ...(setting === 'none'
+      ? ['', '', '', '', '', '', '', '']
+      : [
+          (median(of(setting, 'speed')) / median(of('none', 'speed'))).toFixed(4),
+          median(ratios(setting)).toFixed(4),
+          `${quantile(ratios(setting), 0.25).toFixed(2)} to ${quantile(ratios(setting), 0.75).toFixed(2)}`,
+          percent(mean(of(setting, 'serverCpu'))),
+          setting === 'clients' ? percent(mean(of(setting, 'clientsCpu'))) : '',
+          (Math.max(...of(setting, 'bytes')) / 2 ** 20).toFixed(1),
+          setting === 'clients' ? (Math.max(...of(setting, 'clientBytes')) / 1024).toFixed(1) : '',
+          setting === 'clients' ? mean(of(setting, 'events')).toFixed(2) : '',
+        ]),
   ]);
   const titles = [
     'beside training',
     'tokens/s',
     'ratio of medians',
-    'median of losses by round',
+    'median ratio of a round',
+    'half of the rounds',
     'server CPU',
     "clients' CPU",
     'server MiB',
     'KiB a client',
     'events/s a client',
   ];
+  const loads = rounds.flatMap((round) => Object.values(round).map(({ load }) => load));
   return [
     `# Training beside the dashboard and ${clients} clients`,
     '',
-    `${machine()}. ${recipe} with ${threads} thread(s) on the embedded corpus; windows of ${seconds} s after ${settle} s, medians of ${rounds.length} rounds in which the settings take turns; one run trains all the while. CPU: part of one processor. Clients run on the same machine, in one process that reads and counts.`,
+    `${machine()}; load average ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}. ${recipe} with ${threads} thread(s) on the embedded corpus, one run all the while; turns of ${seconds} s after ${settle} s, ${rounds.length} rounds. Tokens a second and ratios: medians. CPU: part of one processor, mean. MiB and KiB: physical memory, the highest of all turns. The clients are one process on the same machine that reads and counts.`,
     '',
     table(titles, rows),
     '',
-    'Tokens a second in each round, and the load average at its end:',
-    '',
-    table(['round', ...Object.values(NAMES), ...Object.values(NAMES).map((name) => `load, ${name}`)], each),
+    `Tokens a second in each round: ${rounds
+      .map((round) => Object.values(round).map(({ speed }) => speed.toFixed(0)))
+      .map((speeds) => speeds.join(' '))
+      .join('; ')} (${Object.keys(NAMES)
+      .map((setting) => NAMES[setting])
+      .join(', ')}).`,
     '',
   ].join('\n');
+}
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function quantile(values, part) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(part * (sorted.length - 1))];
 }
 
 async function main() {
@@ -200,14 +228,18 @@ async function main() {
   const folder = mkdtempSync(join(tmpdir(), 'tls-bench-'));
   const children = new Set();
   const rounds = [];
+  // The others would go on without it.
+  for (const name of ['SIGINT', 'SIGTERM'])
+    process.once(name, () => {
+      void Promise.all([...children].map(end)).then(() => process.exit(130));
+    });
   try {
     const metrics = await beginTraining(folder, settings, children);
-    await sleep(1000 * settings.settle);
+    const beside = await beginSettings(settings, folder, children);
     const order = Object.keys(NAMES);
     for (let round = 0; round < settings.rounds; round++) {
-      const found = {};
-      for (const setting of order)
-        found[setting] = await measure(setting, settings, { folder, metrics, children });
+      const found = { none: undefined, idle: undefined, clients: undefined };
+      for (const setting of order) found[setting] = await measure(beside[setting], settings, metrics);
       rounds.push(found);
       // Each comes first in turn: what the machine does over time meets all of them.
       order.push(order.shift());
