@@ -50,7 +50,9 @@ export class EventHub {
   private readonly clients = new Set<Client>();
   private readonly lists: NumberedLists;
   private news: EventNews;
+  /** Of the next round; none while there is one, or nobody to tell. */
   private timer: NodeJS.Timeout | undefined;
+  private isRound = false;
 
   constructor(
     catalogue: RunCatalogue,
@@ -74,7 +76,7 @@ export class EventHub {
     this.clients.add(client);
     sink.write(BEGINNING);
     void this.goOn([client]);
-    this.timer ??= setTimeout(() => void this.round(), this.timing.pollMs);
+    if (this.timer === undefined && !this.isRound) this.roundAfter(this.timing.pollMs);
     return () => this.leave(client);
   }
 
@@ -85,9 +87,22 @@ export class EventHub {
     this.timer = undefined;
   }
 
+  private roundAfter(ms: number): void {
+    this.timer = setTimeout(() => void this.round(), ms);
+  }
+
   private async round(): Promise<void> {
-    const started = performance.now();
+    this.timer = undefined;
+    this.isRound = true;
     const spent = processorMs();
+    await this.tellAll();
+    this.isRound = false;
+    const { pollMs, eventRestRatio } = this.timing;
+    if (this.clients.size > 0) this.roundAfter(Math.max(pollMs, (processorMs() - spent) * eventRestRatio));
+  }
+
+  private async tellAll(): Promise<void> {
+    const started = performance.now();
     this.news = new EventNews(this.lists, this.samples);
     const groups = new Map<string, Client[]>();
     for (const client of this.clients) {
@@ -104,9 +119,6 @@ export class EventHub {
     for (const client of this.clients)
       if (now - client.heard >= this.timing.heartbeatMs && client.sink.writableLength === 0)
         this.write(client, HEARTBEAT, now);
-    const { pollMs, eventRestRatio } = this.timing;
-    const rest = Math.max(pollMs, (processorMs() - spent) * eventRestRatio);
-    this.timer = this.clients.size === 0 ? undefined : setTimeout(() => void this.round(), rest);
   }
 
   /** What is new for clients that know the same. */

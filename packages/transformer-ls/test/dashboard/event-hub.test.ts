@@ -147,6 +147,22 @@ describe('clients of live events', () => {
     await sink.until(() => sink.steps.includes(7777) && sink.steps.includes(2000));
   });
 
+  it('are looked after by one round at a time, also where the last leaves during one and another comes', async () => {
+    const { open } = hubOf({ pollMs: 2, heartbeatMs: 0 });
+    for (let i = 0; i < 40; i++) {
+      const { sink, leave } = open();
+      await sink.until(() => sink.written.length > 3);
+      // In the midst of a round: heartbeats are its last words.
+      leave();
+    }
+    const { sink } = open();
+    await sink.until(() => sink.steps.length === 3);
+    const count = sink.written.length;
+    const began = performance.now();
+    await sink.until(() => sink.written.length > count + 20);
+    expect((performance.now() - began) / 20).toBeGreaterThan(1);
+  });
+
   it('leave nothing behind, and are ended when their time is over', async () => {
     const { hub, open } = hubOf({ streamMs: 30 });
     const living = open().sink;
