@@ -142,7 +142,11 @@ async function measure(setting, { clients: count, settle, seconds }, { metrics, 
   await sleep(1000 * settle);
   const processes = [server?.child.pid, clients?.child.pid, trainer];
   const first = await clients?.received();
-  const begun = { at: performance.now(), record: newestRecord(metrics), cpu: processes.map(processorMs) };
+  const begun = {
+    at: performance.now(),
+    record: newestRecord(metrics),
+    cpu: processes.map((pid) => processorMs(pid)),
+  };
   await sleep(1000 * seconds);
   const record = newestRecord(metrics);
   const wall = performance.now() - begun.at;

@@ -23,13 +23,15 @@ export function newestRecord(path) {
   return line === undefined ? undefined : JSON.parse(line);
 }
 
-/** Milliseconds for which a process kept processors busy; 0 without one. */
+/** Milliseconds for which a process, and those that it began and that live, kept processors busy; 0 without one. */
 export function processorMs(pid) {
   if (pid === undefined) return 0;
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
   // The name may hold blanks and brackets; user and system time are the 12th and 13th behind it.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return MS_OF_A_TICK * (Number(fields[11]) + Number(fields[12]));
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  const own = MS_OF_A_TICK * (Number(fields[11]) + Number(fields[12]));
+  return children.reduce((sum, child) => sum + processorMs(Number(child)), own);
 }
 
 export const residentBytes = residentOf;
