@@ -51,6 +51,12 @@ export const CATALOGUE = {
     takes: [],
     quick: ['--length', '4096', '--rounds', '1'],
   },
+  'event-streams': {
+    question: 'What does training lose to the dashboard and to 1,000 pages that follow it? (needs no Python)',
+    minutes: 11,
+    takes: ['threads'],
+    quick: ['--clients', '10', '--rounds', '2', '--seconds', '2', '--threads', '1'],
+  },
   'training-step': {
     question: 'How long does a training step take, beside the same model in PyTorch?',
     minutes: 40,
