@@ -57,17 +57,27 @@ export function overlappedSeconds(backward, buckets, sumSeconds) {
  *
  * @param work `{ forward, backward, update }` of one process
  * @param gradients `{ bytes, bucketBytes }`
- * @param allReduce `(processes, bytes) => seconds`
- * @param options `smallSums`: exchanges of a few numbers a step; `share`: how much slower a process computes while it sums
+ * @param allReduce `(processes, bytes) => seconds`, of gradients
+ * @param options `smallSum`: the same for the exchanges of a few numbers, of which there are two a step; `overlap`: whether sums begin during
+ *   backward
  */
-export function stepSeconds(processes, work, gradients, allReduce, { smallSums = 2, overlap = true } = {}) {
+export function stepSeconds(
+  processes,
+  work,
+  gradients,
+  allReduce,
+  { smallSum = allReduce, overlap = true } = {},
+) {
   const { forward, backward, update } = work;
   if (processes === 1) return forward + backward + update;
   const buckets = Math.max(1, Math.ceil(gradients.bytes / gradients.bucketBytes));
   const sum = allReduce(processes, gradients.bytes / buckets);
   const passed = overlap ? overlappedSeconds(backward, buckets, sum) : backward + buckets * sum;
-  return forward + passed + update + smallSums * allReduce(processes, 32);
+  return forward + passed + update + 2 * smallSum(processes, SMALL_BYTES);
 }
+
+/** Four numbers. */
+const SMALL_BYTES = 32;
 
 /** A step is repeated until the next checkpoint, which one process writes while the others wait. */
 export function withCheckpoint(step, everySteps, writeSeconds) {

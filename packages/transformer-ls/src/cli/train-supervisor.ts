@@ -89,7 +89,8 @@ export async function superviseTraining(
   const fault = faultOf(fates, rankTimeout, { isOneOfSeveral });
   const { folder, finished } = heard;
   if (interrupts.exitCode() !== undefined) {
-    progress.message(afterInterrupt(heard, fault, resumeCommand));
+    const hung = fates.some(({ end }) => end.wasIdle);
+    progress.message(hung ? `stopped; ${fault!.message}` : afterInterrupt(heard, fault, resumeCommand));
     return { exitCode: interrupts.exitCode()!, folder, isComplete: false, hasTrained: true };
   }
   if (fault?.failed !== undefined && (processes === 1 || fault.failed.isUsage)) throw failureOf(fault.failed);

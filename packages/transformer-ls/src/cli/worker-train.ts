@@ -90,6 +90,9 @@ const ASK_SECONDS = 5;
 
 /** Who does not answer, as far as the others know; for a line that says what was waited for. */
 async function whoIsMissing(ranks: Ranks): Promise<string> {
+  const membership = membershipFrom();
+  if (membership?.world === 2) return `; missing: rank ${1 - membership.rank}`;
+  // They have not met yet.
   if (ranks.share.world === 1) return '';
   try {
     const missing = await ranks.missing(ASK_SECONDS);

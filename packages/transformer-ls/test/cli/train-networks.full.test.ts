@@ -114,7 +114,7 @@ describe.skipIf(why !== '' || !distributedBackends().gloo)(
       for (const { code, error } of ends) {
         expect(code).toBe(1);
         expect(error).toMatch(
-          /^transformer-ls train: (joining 2 processes as rank 0|meeting at [\d.:]+): no answer/m,
+          /^transformer-ls train: (joining 2 processes as rank 0|meeting at [\d.:]+): no answer .*; missing: rank [01]$/m,
         );
       }
       expect(Math.max(...seconds)).toBeLessThan(TIMEOUT_SECONDS + GRACE_SECONDS + SLACK_SECONDS);
