@@ -3,6 +3,8 @@
  * `{ bandwidth, latency }`: of one process in one direction, and of one message.
  */
 
+/** @typedef {{ bandwidth: number, latency: number }} Network */
+
 /**
  * Gloo's only all-reduce of tensors, and NCCL's of large ones: every process sends its share of the bytes p - 1 times round the ring to add
  * them up, and p - 1 times to spread the sums.
@@ -16,6 +18,13 @@ export function ringSeconds(processes, bytes, { bandwidth, latency }) {
 export function halvingSeconds(processes, bytes, { bandwidth, latency }) {
   const rounds = 2 * Math.ceil(Math.log2(processes));
   return (2 * (processes - 1) * bytes) / processes / bandwidth + rounds * latency;
+}
+
+/** Pairs exchange all bytes and double what they have; those beyond a power of two hand in and are told. */
+export function pairsSeconds(processes, bytes, { bandwidth, latency }) {
+  const rounds = Math.floor(Math.log2(processes));
+  const strays = processes > 2 ** rounds ? 2 : 0;
+  return (rounds + strays) * (bytes / bandwidth + latency);
 }
 
 /** NCCL's two trees, each of which adds up and spreads one half, pipelined: every process sends all bytes twice. */
@@ -78,11 +87,6 @@ export function stepSeconds(
 
 /** Four numbers. */
 const SMALL_BYTES = 32;
-
-/** A step is repeated until the next checkpoint, which one process writes while the others wait. */
-export function withCheckpoint(step, everySteps, writeSeconds) {
-  return step + writeSeconds / everySteps;
-}
 
 /** Of p processes as fast as p times one: the same work for each (weak), so that more of them do more a step. */
 export function weakEfficiency(alone, together) {

@@ -2,7 +2,7 @@
  * The machines and networks of benches/scaling-model.mjs. `measured` figures are those of benches/results; the rest are assumptions, and
  * the report says so.
  */
-import { halvingSeconds, ringSeconds, twoLevelSeconds } from './scaling-model.formulas.mjs';
+import { pairsSeconds, ringSeconds, twoLevelSeconds } from './scaling-model.formulas.mjs';
 
 /** What one message of Gloo's takes between two processes of this machine, with nothing else to do. Measured. */
 const GLOO_LATENCY = 130e-6;
@@ -11,8 +11,9 @@ const NVLINK = { bandwidth: 0.8 * 450e9, latency: 3e-6 };
 const INFINIBAND = { bandwidth: (0.9 * 400e9) / 8, latency: 6e-6 };
 
 const overEthernet = (processes, bytes) => ringSeconds(processes, bytes, ETHERNET);
-/** The sums of a few numbers: hand in hand, whatever the gradients take. */
-const smallOverEthernet = (processes, bytes) => halvingSeconds(processes, bytes, ETHERNET);
+/** The sums of a few numbers, over Gloo whatever the gradients take: sum-of-few.ts. */
+const smallOverEthernet = (processes, bytes) =>
+  (processes < 8 ? ringSeconds : pairsSeconds)(processes, bytes, ETHERNET);
 
 /** Operations a second in training steps, by kind of recipe, with two cores of an AMD EPYC. Measured (training-step, vision-forward). */
 const TWO_CORES = { lane: 90e9, document: 40e9, picture: 90e9 };
@@ -22,7 +23,8 @@ const times = (factor, rates) =>
 const onCpu = {
   allReduce: overEthernet,
   smallSum: smallOverEthernet,
-  bucketBytes: 4 * 2 ** 20,
+  /** As ranks.ts says. */
+  bucketBytes: (processes) => Math.max(4 * 2 ** 20, processes * 160 * 2 ** 10),
   /** A step of AdamW: 23 ms for 40 million parameters with two cores. Measured (optimizer). */
   updateSeconds: (parameters) => (parameters * 23e-3) / 40e6,
 };
@@ -47,7 +49,7 @@ export const MACHINES = [
     allReduce: (processes, bytes) =>
       twoLevelSeconds(processes, bytes, { perMachine: 8, inside: NVLINK, between: INFINIBAND }),
     smallSum: smallOverEthernet,
-    bucketBytes: 25 * 2 ** 20,
+    bucketBytes: () => 25 * 2 ** 20,
     rates: times(1, { lane: 0.4 * 989e12, document: 0.4 * 989e12, picture: 0.4 * 989e12 }),
     /** 28 bytes a parameter at 2.7 of 3.35 TB/s. */
     updateSeconds: (parameters) => (28 * parameters) / 2.7e12,

@@ -52,7 +52,7 @@ function workOf({ macs, unit, parameters }, count, { rates, updateSeconds }) {
 }
 
 function seconds(cost, count, processes, on) {
-  const gradients = { bytes: 4 * cost.parameters, bucketBytes: on.bucketBytes };
+  const gradients = { bytes: 4 * cost.parameters, bucketBytes: on.bucketBytes(processes) };
   return stepSeconds(processes, workOf(cost, count, on), gradients, on.allReduce, { smallSum: on.smallSum });
 }
 

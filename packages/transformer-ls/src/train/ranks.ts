@@ -230,10 +230,14 @@ export class Ranks {
     if (!this.isFirst) return this.hear();
     const { timeoutSeconds } = this.joined.options;
     const signs: Work[] = [];
-    const timer = setInterval(
-      () => signs.push(this.sayNumber(STILL_AT_IT)),
-      200 * Math.min(50, timeoutSeconds),
-    );
+    const sayStillAtIt = () => {
+      try {
+        signs.push(this.sayNumber(STILL_AT_IT));
+      } catch {
+        // The group is broken: what is said next will tell.
+      }
+    };
+    const timer = setInterval(sayStillAtIt, 200 * Math.min(50, timeoutSeconds));
     let found: T;
     try {
       found = await find();

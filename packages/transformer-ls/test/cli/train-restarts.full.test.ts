@@ -84,10 +84,10 @@ async function expectUndisturbed(run: string): Promise<number> {
   return last;
 }
 
-/** Processes that were ended from outside are named by the command that started them. */
+/** Processes that were ended from outside are named by the command that started them, unless all was about to end already. */
 function expectNames(strikes: readonly Strike[]): void {
-  for (const { victim, signal, printed } of strikes) {
-    if (!victim.isWorker) continue;
+  for (const [i, { victim, signal, printed }] of strikes.entries()) {
+    if (!victim.isWorker || strikes[i - 1]?.victim.isWorker === false) continue;
     const who = `rank ${victim.rank} \\(process ${victim.pid}\\)`;
     const killed = `${who} was ended by SIGKILL`;
     // By its own command, or by the other rank where torchrun has ended that command in the meantime.
