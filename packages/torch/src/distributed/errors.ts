@@ -27,8 +27,8 @@ export function guarded<T>(doing: string, seconds: number, run: () => T): T {
 
 const GONE =
   /closed by peer|connection reset|broken pipe|connection refused|connection was closed|failed to recv|failed to send/i;
-/** As Gloo names it: the other machine, at least. */
-const PEER = /peer \[([\d.a-f:]+)\]:\d+/i;
+/** Address and port of the other end, as Gloo writes them: it tells the machine. */
+const PEER = /\[([\da-f:.]+)\]:\d+/i;
 const TIMEOUT = /time[d]? ?out/i;
 
 function explained(doing: string, seconds: number, said: string): DistributedError {

@@ -1,5 +1,5 @@
 // Loaded into every process of a training by soak.full.test.ts (node --import): writes down twice a second what the process holds.
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -18,13 +18,20 @@ const torch = isWorker
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc');
 
+function anonymousBytes() {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  return 1024 * Number(/^RssAnon:\s+(\d+) kB/m.exec(status)[1]);
+}
+
 setInterval(() => {
   collect();
-  const { rss, heapUsed } = process.memoryUsage();
+  const { rss, heapTotal, heapUsed } = process.memoryUsage();
+  // Without pages of files, which the system takes back when it likes, and without V8's heap, which keeps up to 48 MiB for young objects.
+  const native = anonymousBytes() - heapTotal;
   // Before the first step it is still being loaded.
   const { liveTensors = 0, allocatedBytes = 0 } = process.uptime() > 10 ? (torch?.memoryStats() ?? {}) : {};
   appendFileSync(
     join(folder, `${role}.jsonl`),
-    `${JSON.stringify({ rss, heapUsed, liveTensors, allocatedBytes })}\n`,
+    `${JSON.stringify({ rss, native, heapUsed, liveTensors, allocatedBytes })}\n`,
   );
 }, 500).unref();

@@ -121,6 +121,19 @@ describe.skipIf(why !== '' || !distributedBackends().gloo)(
       expect(existsSync(join(cli.folder, 'apart'))).toBe(false);
     });
 
+    it('a process that is killed: its own command names it, the other side the address', async () => {
+      const children = startBoth(...training, ...limits, '--steps', String(ENDLESS), '--out', 'killed');
+      const endings = children.map(ended);
+      while (!existsSync(join(cli.folder, 'killed', 'checkpoints'))) await wait(50);
+      const worker = descendants(children[1]!.pid!).find(({ isWorker }) => isWorker)!.pid;
+      process.kill(worker, 'SIGKILL');
+      const { ends } = await bothEnd(children, endings);
+      expect(ends[0]!.error).toContain(
+        `the connection to a process at ${networks.addresses[1]} broke; it has ended`,
+      );
+      expect(ends[1]!.error).toContain(`rank 1 (process ${worker}) was ended by SIGKILL`);
+    });
+
     it('a process that is suspended ends both, though nobody sees both', async () => {
       const children = startBoth(...training, ...limits, '--steps', String(ENDLESS), '--out', 'suspended');
       const endings = children.map(ended);
