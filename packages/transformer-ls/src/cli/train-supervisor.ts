@@ -79,8 +79,7 @@ export async function superviseTraining(
   crew.tell({ type: 'begin', request, rankTimeout });
   const isOneOfSeveral = launched !== null || processes > 1;
   const endWatch = isOneOfSeveral ? crew.endIdle(rankTimeout + 2 * GRACE_SECONDS) : () => undefined;
-  const ends = await crew.allEnded();
-  endWatch();
+  const ends = await crew.allEnded().finally(endWatch);
   interrupts.remove();
   progress.finish();
   const fates = crew.members.map(({ rank, child }): Fate => {
