@@ -15,6 +15,8 @@ function quietly(command, ...args) {
 /** @param {string[]} args */
 const ip = (...args) => quietly('ip', ...args);
 
+const SIGNALS = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']);
+
 let made = 0;
 
 export class TwoNetworks {
@@ -23,6 +25,11 @@ export class TwoNetworks {
   /** @type {readonly [string, string]} */
   #names;
   #removeAtExit = () => this.remove();
+  /** @param {NodeJS.Signals} signal whose handler is gone when it comes again */
+  #removeAtSignal = (signal) => {
+    this.remove();
+    process.kill(process.pid, signal);
+  };
 
   /** @throws where this machine does not let us */
   constructor() {
@@ -30,6 +37,7 @@ export class TwoNetworks {
     this.#names = [`tls-${process.pid}-${made}a`, `tls-${process.pid}-${made}b`];
     // Namespaces outlive the process that made them.
     process.once('exit', this.#removeAtExit);
+    for (const signal of SIGNALS) process.once(signal, this.#removeAtSignal);
     try {
       this.#make();
     } catch (error) {
@@ -86,6 +94,7 @@ export class TwoNetworks {
 
   remove() {
     process.off('exit', this.#removeAtExit);
+    for (const signal of SIGNALS) process.off(signal, this.#removeAtSignal);
     for (const name of this.#names)
       try {
         ip('netns', 'delete', name);

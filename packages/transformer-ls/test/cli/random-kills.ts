@@ -14,6 +14,8 @@ export interface Victim {
 export interface Strike {
   readonly victim: Victim;
   readonly signal: 'SIGKILL' | 'SIGSTOP';
+  /** Whether it was about to end anyway, since a strike before had met one of its fellows. */
+  readonly wasDoomed: boolean;
   /** What all processes printed from the strike until the command above the victim had ended. */
   readonly printed: string;
 }
@@ -22,6 +24,8 @@ export interface Strike {
 export class Restarting {
   printed = '';
   private readonly child: ChildProcess;
+  /** Those that were there at a strike. */
+  private readonly doomed = new Set<number>();
   readonly ended: Promise<number | null>;
 
   constructor(command: string, args: readonly string[], folder: string, env: NodeJS.ProcessEnv = {}) {
@@ -47,6 +51,8 @@ export class Restarting {
     const victim = all[Math.floor(all.length * Math.random())];
     if (victim === undefined) return null;
     const before = this.printed.length;
+    const wasDoomed = this.doomed.has(victim.pid);
+    for (const { pid } of this.victims()) this.doomed.add(pid);
     try {
       process.kill(victim.pid, signal);
     } catch {
@@ -56,7 +62,7 @@ export class Restarting {
     while (isThere(last) && !this.hasEnded) await wait(50);
     // What it wrote last may still be in a pipe.
     await wait(200);
-    return { victim, signal, printed: this.printed.slice(before) };
+    return { victim, signal, wasDoomed, printed: this.printed.slice(before) };
   }
 }
 

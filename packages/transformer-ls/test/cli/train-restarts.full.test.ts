@@ -86,8 +86,8 @@ async function expectUndisturbed(run: string): Promise<number> {
 
 /** Processes that were ended from outside are named by the command that started them, unless all was about to end already. */
 function expectNames(strikes: readonly Strike[]): void {
-  for (const [i, { victim, signal, printed }] of strikes.entries()) {
-    if (!victim.isWorker || strikes[i - 1]?.victim.isWorker === false) continue;
+  for (const { victim, signal, wasDoomed, printed } of strikes) {
+    if (!victim.isWorker || wasDoomed) continue;
     const who = `rank ${victim.rank} \\(process ${victim.pid}\\)`;
     const killed = `${who} was ended by SIGKILL`;
     // By its own command, or by the other rank where torchrun has ended that command in the meantime.
