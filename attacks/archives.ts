@@ -47,6 +47,18 @@ const review = (content: Uint8Array) => ({ 'aclImdb_v1.tar.gz': content });
 const reviews = ['prepare', 'imdb', '--from', '@/aclImdb_v1.tar.gz', '--data-folder', '@/out'];
 const ownText = (name: string) => ['prepare', 'text', '--from', `@/${name}`, '--data-folder', '@/out'];
 
+const END_BYTES = 22;
+
+/** With a note for large archives before its end: the list of contents lies at 2^60. */
+function beyond(zip: Uint8Array): Buffer {
+  const note = Buffer.alloc(20);
+  note.write('PK\x06\x07', 'latin1');
+  note.writeBigUInt64LE(2n ** 60n, 8);
+  note.writeUInt32LE(1, 16);
+  const end = zip.length - END_BYTES;
+  return Buffer.concat([zip.subarray(0, end), note, zip.subarray(end)]);
+}
+
 const letters = (length: number) => Buffer.alloc(length, 'a');
 
 /** `1`, line ends and no blank: each length is read to the end of the note, and moves on by one byte. */
@@ -190,6 +202,13 @@ export const archiveAttacks: readonly Attack[] = [
     ),
     command: ownText('text.zip'),
     refusal: /checksum/,
+  },
+  {
+    name: 'zip-place-beyond',
+    tries: 'a list of contents beyond 2^53, which Node throws where nobody catches it',
+    files: file('text.zip', () => beyond(zipBytes([{ name: 'text.txt', content: Buffer.from('text') }]))),
+    command: ownText('text.zip'),
+    refusal: /not a sound zip file/,
   },
   {
     name: 'zip-pictures-traversal',

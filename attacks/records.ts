@@ -1,6 +1,6 @@
 /** What programs write for programs: manifests, metrics, dictionaries. */
 import { createHash } from 'node:crypto';
-import { encodeOnnx } from '../packages/formats/src/onnx/index.js';
+import { encodeOnnx, type OnnxGraph, type OnnxTensor } from '../packages/formats/src/onnx/index.js';
 import { writeManifest } from '../packages/transformer-ls/src/run/manifest.js';
 import { type Attack, file } from './attack.js';
 import { configured } from './weights.js';
@@ -36,33 +36,55 @@ const languageModel = {
   memoryLength: 4,
 };
 
-/** A model whose only weight lies in another file. */
-const readingOnnx = (location: string) =>
+/** A weight that lies in another file. */
+const weightIn = (location: string): OnnxTensor => ({
+  name: 'w',
+  dims: [4n],
+  dataType: 2,
+  dataLocation: 1,
+  externalData: [
+    { key: 'location', value: location },
+    { key: 'offset', value: '0' },
+    { key: 'length', value: '4' },
+  ],
+});
+
+/** Four bytes as they are, from a weight. */
+const copying = (location: string): OnnxGraph => ({
+  name: 'graph',
+  node: [{ input: ['w'], output: ['y'], name: 'copy', opType: 'Identity', attribute: [] }],
+  initializer: [weightIn(location)],
+  input: [],
+  output: [{ name: 'y', type: { tensorType: { elemType: 2, shape: { dim: [{ dimValue: 4n }] } } } }],
+});
+
+const onnxOf = (graph: OnnxGraph) =>
   encodeOnnx({
     irVersion: 8n,
     opsetImport: [{ domain: '', version: 17n }],
     producerName: 'attack',
     producerVersion: '1',
     metadataProps: [],
-    graph: {
-      name: 'graph',
-      node: [{ input: ['w'], output: ['y'], name: 'copy', opType: 'Identity', attribute: [] }],
-      initializer: [
-        {
-          name: 'w',
-          dims: [4n],
-          dataType: 2,
-          dataLocation: 1,
-          externalData: [
-            { key: 'location', value: location },
-            { key: 'offset', value: '0' },
-            { key: 'length', value: '4' },
-          ],
-        },
-      ],
-      input: [],
-      output: [{ name: 'y', type: { tensorType: { elemType: 2, shape: { dim: [{ dimValue: 4n }] } } } }],
-    },
+    graph,
+  });
+
+/** A model whose only weight lies in another file. */
+const readingOnnx = (location: string) => onnxOf(copying(location));
+
+/** The same in both branches of a condition: the engine looks for these beside the program, whatever it was handed. */
+const branchingOnnx = (location: string) =>
+  onnxOf({
+    ...copying(location),
+    node: [
+      {
+        input: ['yes'],
+        output: ['y'],
+        name: 'if',
+        opType: 'If',
+        attribute: ['then_branch', 'else_branch'].map((name) => ({ name, type: 5, g: copying(location) })),
+      },
+    ],
+    initializer: [{ name: 'yes', dims: [], dataType: 9, rawData: Uint8Array.of(1) }],
   });
 
 function exported(
@@ -94,6 +116,7 @@ const model = (
   refusal: RegExp,
   change: (manifest: Record<string, unknown>) => void,
   onnx: Uint8Array | string = 'no model',
+  beside: Readonly<Record<string, string>> = {},
 ): Attack => ({
   name: `export-${name}`,
   tries,
@@ -101,6 +124,7 @@ const model = (
     'model/manifest.json': exported(change, onnx),
     'model/block.onnx': onnx,
     'secret.bin': 'secret',
+    ...beside,
   }),
   command: ['run', '@/model'],
   refusal,
@@ -194,10 +218,54 @@ export const recordAttacks: readonly Attack[] = [
   model(
     'external',
     'a graph whose weights are another file of the machine',
-    /./,
+    /"\.\.\/secret\.bin", which is none of the model's files/,
     () => undefined,
     readingOnnx('../secret.bin'),
   ),
-  model('external-absolute', 'the same by a whole path', /./, () => undefined, readingOnnx('/etc/passwd')),
-  model('external-device', 'weights that never end', /./, () => undefined, readingOnnx('/dev/zero')),
+  model(
+    'external-absolute',
+    'the same by a whole path',
+    /none of the model's files/,
+    () => undefined,
+    readingOnnx('/etc/passwd'),
+  ),
+  model(
+    'external-device',
+    'weights that never end',
+    /none of the model's files/,
+    () => undefined,
+    readingOnnx('/dev/zero'),
+  ),
+  model(
+    'external-beside',
+    'weights in a file of the folder in which the program runs',
+    /none of the model's files/,
+    () => undefined,
+    readingOnnx('package.json'),
+  ),
+  model(
+    'external-branch',
+    'a branch that names the file of weights, for one of that name in the folder in which the program runs',
+    /only weights of the whole graph may lie/,
+    (manifest) => {
+      const weights = { name: 'weights.bin', bytes: 4, sha256: sha256('mine') };
+      manifest.files = [...(manifest.files as object[]), weights];
+    },
+    branchingOnnx('weights.bin'),
+    { 'model/weights.bin': 'mine' },
+  ),
+  model(
+    'external-memory',
+    'weights at an address in the memory of the program',
+    /none of the model's files/,
+    () => undefined,
+    readingOnnx('*/_ORT_MEM_ADDR_/*'),
+  ),
+  model(
+    'other-format',
+    'a file of another format of the engine, in which weights could hide',
+    /format of the engine alone/,
+    () => undefined,
+    '\x20\0\0\0ORTM'.padEnd(64, '\0'),
+  ),
 ];

@@ -1,6 +1,7 @@
 // The parsers that are fuzzed, by name: the function that states the parser's promise, and words that its format is made of.
 
 const formats = (file) => `packages/formats/fuzz/${file}.ts`;
+const runtime = (file) => `packages/runtime/fuzz/${file}.ts`;
 const product = (file) => `packages/transformer-ls/fuzz/${file}.ts`;
 
 const JSON_WORDS = [
@@ -126,6 +127,21 @@ export const TARGETS = {
       '"-Infinity"',
       '"step":',
       '\n',
+    ],
+  },
+  'graph-files': {
+    file: runtime('graph-files'),
+    entry: 'fuzzGraphFiles',
+    words: [
+      '\x3a',
+      '\x0a',
+      '\x2a\x02',
+      '\x32',
+      '\x6a',
+      '\x70\x01',
+      '\x0a\x08location\x12\x0bweights.bin',
+      '\x0a\x08location\x12\x04../x',
+      '\xff\xff\xff\xff\x0f',
     ],
   },
   onnx: {

@@ -43,7 +43,7 @@ const pixel = Buffer.from(
 );
 const zip = (names) => zipBytes(names.map((name) => ({ name, content: pixel })));
 const idx = Buffer.from([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3, ...Array(12).keys()]);
-const model = encodeOnnx({
+const onnxModel = {
   irVersion: 8n,
   opsetImport: [{ domain: '', version: 17n }],
   producerName: 'seeds',
@@ -80,6 +80,27 @@ const model = encodeOnnx({
       },
     ],
     output: [{ name: 'y', type: { tensorType: { elemType: 1, shape: { dim: [] } } } }],
+  },
+};
+const model = encodeOnnx(onnxModel);
+const [plain] = onnxModel.graph.initializer;
+/** A branch and a constant, each with weights of its own. */
+const branching = encodeOnnx({
+  ...onnxModel,
+  graph: {
+    ...onnxModel.graph,
+    node: [
+      {
+        input: ['yes'],
+        output: ['y'],
+        name: 'if',
+        opType: 'If',
+        attribute: [
+          { name: 'then_branch', type: 5, g: { ...onnxModel.graph, initializer: [plain] } },
+          { name: 'value', type: 4, t: plain },
+        ],
+      },
+    ],
   },
 });
 const set = {
@@ -127,6 +148,7 @@ const SEEDS = {
   metrics: sample(fc.array(metricsRecords, { maxLength: 4 })).map((records) =>
     Buffer.from(records.map(formatMetricsLine).join('')),
   ),
+  'graph-files': [model, branching],
   onnx: [model],
   dictionary: ['101 5\n32 3\nmadeupword0000 0\n', 'e 5\n_ 3\nmadeupword0000 0\n'].map((text) =>
     Buffer.from(text),

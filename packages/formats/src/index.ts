@@ -18,6 +18,7 @@ export {
   cvtLsSchema,
 } from './cvt-ls-config.js';
 export * from './dashboard-api.js';
+export { quoted } from './describe-value.js';
 export {
   asTypedArray,
   elementBytes,

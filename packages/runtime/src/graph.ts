@@ -2,6 +2,7 @@
 import type { ReadyEngine, Session, Tensor, TensorData } from './engine.js';
 import { engineError, RuntimeError } from './errors.js';
 import type { ModelFiles } from './model-files.js';
+import { checkGraphFiles } from './onnx/graph-files.js';
 
 export type Values = Readonly<Record<string, Tensor>>;
 
@@ -17,12 +18,13 @@ export class Graph {
     private readonly ready: ReadyEngine,
   ) {}
 
-  /** @throws RuntimeError where the engine cannot make anything of the file */
+  /** @throws RuntimeError where the file asks for files that are none of the model's, or the engine cannot make anything of it */
   static async create(ready: ReadyEngine, { files }: ModelFiles, name: string): Promise<Graph> {
     const model = files.get(name);
     if (model === undefined) throw new RuntimeError('damaged', `the manifest names no file ${name}`);
     const weights = files.get(WEIGHTS_FILE);
     const externalData = weights === undefined ? [] : [{ path: WEIGHTS_FILE, data: weights }];
+    checkGraphFiles(name, model, new Set(externalData.map(({ path }) => path)));
     try {
       const session = await ready.engine.InferenceSession.create(model, { ...ready.session, externalData });
       return new Graph(name, session, ready);

@@ -179,8 +179,20 @@ describe('refused is', () => {
     });
     writeFileSync(join(copy, 'classify.onnx'), noise);
     const { code, message } = await failure(loadModel(copy));
-    expect(code).toBe('failed');
-    expect(message).toContain('classify.onnx cannot be loaded: ');
+    expect(code).toBe('damaged');
+    expect(message).toMatch(/^classify\.onnx cannot be loaded: it is no ONNX graph \(.*\)$/);
+  });
+
+  it('a graph that asks for a file that the manifest does not name, though its hash is right', async () => {
+    const copy = withManifest(folder, (manifest) => ({
+      ...manifest,
+      files: manifest.files.filter(({ name }) => name !== 'weights.bin'),
+    }));
+    for (const place of [copy, (await served(copy)).url])
+      expect(await failure(loadModel(place))).toEqual({
+        code: 'damaged',
+        message: `classify.onnx cannot be loaded: weights of it lie in "weights.bin", which is none of the model's files`,
+      });
   });
 
   type Manifest = Parameters<Parameters<typeof withManifest>[1]>[0];

@@ -51,15 +51,21 @@ struct Rows {
   int64_t count;
 };
 
+constexpr int64_t kMostRows = int64_t{1} << 48;
+
 // Which process holds which rows of the sequence, and which it wants of those before and behind its own.
 class Stretches {
  public:
-  Stretches(const std::vector<int64_t>& lengths, int64_t before, int64_t after) : before_(before), after_(after), starts_{0} {
+  Stretches(const std::vector<int64_t>& lengths, int64_t before, int64_t after) : starts_{0} {
     for (int64_t length : lengths) {
       TORCH_CHECK(length >= 0, "expected lengths of at least 0, received ", length);
+      TORCH_CHECK(length <= kMostRows - starts_.back(), "expected lengths of at most ", kMostRows, " together");
       starts_.push_back(starts_.back() + length);
     }
     TORCH_CHECK(before >= 0 && after >= 0, "expected rows before and after of at least 0, received ", before, " and ", after);
+    // No more than there are: sums with them stay in range.
+    before_ = std::min(before, starts_.back());
+    after_ = std::min(after, starts_.back());
   }
 
   int64_t length(int rank) const { return starts_[rank + 1] - starts_[rank]; }

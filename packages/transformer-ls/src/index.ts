@@ -43,7 +43,11 @@ export { type Ending, type GenerateOptions, generate, type Prompt, TextStream } 
 export * from './images/index.js';
 export { type ImportedModel, type ImportRequest, importModel } from './import/import.js';
 export type { ImageSize, Said } from './import/said.js';
-export { type CausalLanguageModel, createLanguageModel } from './models/language-model/create.js';
+export {
+  type CausalLanguageModel,
+  createLanguageModel,
+  type ForwardOptions,
+} from './models/language-model/create.js';
 export {
   carryMemory,
   disposeMemory,
@@ -52,7 +56,11 @@ export {
   memoryFromTensors,
   memoryTensors,
 } from './models/language-model/memory.js';
-export { LanguageModel, type LanguageModelMemory } from './models/language-model/model.js';
+export {
+  LanguageModel,
+  type LanguageModelForward,
+  type LanguageModelMemory,
+} from './models/language-model/model.js';
 export { type PresetName, type PresetOptions, preset, presetNames } from './models/language-model/presets.js';
 export { ReferenceLanguageModel, type ReferenceMemory } from './models/language-model/reference-model.js';
 export { ModelStream } from './models/language-model/stream.js';

@@ -20,7 +20,8 @@ export interface Membership {
   readonly localWorld: number;
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
+/** Variables such as those of `process.env`. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Which of how many processes this one is; null where none of torch's variables say so. @throws DistributedError in one line */
 export function membershipFrom(env: Environment = process.env): Membership | null {

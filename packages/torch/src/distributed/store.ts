@@ -9,16 +9,21 @@ export class Store {
     private readonly seconds: number,
   ) {}
 
-  /**
-   * c10d's TCPStore, at `host:port`. Connecting waits for the server for as long as the timeout says.
-   *
-   * @param isServer whether this process keeps the store, and opens the port
-   * @param onLoopback whether the port is to be open to this machine only, which torch 1.13 cannot: there it listens on every address
-   */
+  /** c10d's TCPStore, at `host:port`. Connecting waits for the server for as long as the timeout says. */
   static overTcp(
     host: string,
     port: number,
-    { isServer, onLoopback, seconds }: { isServer: boolean; onLoopback: boolean; seconds: number },
+    {
+      isServer,
+      onLoopback,
+      seconds,
+    }: {
+      /** Whether this process keeps the store, and opens the port. */
+      isServer: boolean;
+      /** Whether the port is to be open to this machine only, which torch 1.13 cannot: there it listens on every address. */
+      onLoopback: boolean;
+      seconds: number;
+    },
   ): Store {
     const doing = `meeting at ${host}:${port}`;
     const number = guarded(doing, seconds, () =>

@@ -6,6 +6,7 @@ export { DataError } from './errors.js';
 export * from './evaluation-blocks.js';
 export { openCorpus, type PrepareOptions, type PrepareProgress, prepareCorpus } from './prepare.js';
 export { openPrepared, type PreparedCorpus, preparedFolder } from './prepared-corpus.js';
+export type { Range, Share } from './share.js';
 export * from './synthetic.js';
 export { type TokenBatch, TokenStream, type TokenStreamState } from './token-stream.js';
 export { type UnpackLimits, unpackedBytes } from './unpack.js';

@@ -3,8 +3,9 @@ import { open, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { crc32 } from '@transformer-ls/formats';
-import { type Entry, openPromise, type ZipFile } from 'yauzl';
+import { type Entry, fromRandomAccessReaderPromise, type ZipFile } from 'yauzl';
 import { DataError, fileError, messageOf, oneLine } from './errors.js';
+import { ZipReader } from './zip-reader.js';
 
 const readSize = 1 << 18;
 
@@ -111,8 +112,11 @@ async function* gunzipped(path: string): AsyncGenerator<Uint8Array> {
 }
 
 async function* unzipped(path: string): AsyncGenerator<Uint8Array> {
-  const zip = await openPromise(path, { autoClose: false, lazyEntries: true, strictFileNames: true });
+  const file = await open(path, 'r');
   try {
+    const { size } = await file.stat();
+    const options = { autoClose: false, lazyEntries: true, strictFileNames: true };
+    const zip = await fromRandomAccessReaderPromise(new ZipReader(file), size, options);
     const entry = await onlyEntry(path, zip);
     let crc = 0;
     for await (const chunk of byteChunks(await zip.openReadStreamPromise(entry))) {
@@ -125,7 +129,7 @@ async function* unzipped(path: string): AsyncGenerator<Uint8Array> {
       );
     }
   } finally {
-    zip.close();
+    await file.close();
   }
 }
 

@@ -2,13 +2,13 @@
  * Pictures of a zip archive, read where they lie: the list of contents is read once, each picture when it is wanted. Sizes that the
  * archive declares are not trusted.
  */
-import { readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
 import { crc32 } from '@transformer-ls/formats';
-import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader } from 'yauzl';
+import { type Entry, fromRandomAccessReaderPromise } from 'yauzl';
 import { DataError, fileError, messageOf, oneLine } from '../data/errors.js';
+import { ZipReader } from '../data/zip-reader.js';
 import { MOST_ENCODED_BYTES } from './decode.js';
 import { ImageError } from './image-set.js';
 import {
@@ -55,7 +55,7 @@ export async function openZipFiles(path: string): Promise<PictureFiles> {
 async function picturesOf(path: string, file: FileHandle): Promise<ZippedPicture[]> {
   const { size } = await file.stat();
   const options = { autoClose: false, lazyEntries: true, strictFileNames: true };
-  const zip = await fromRandomAccessReaderPromise(new BlockReader(file.fd), size, options);
+  const zip = await fromRandomAccessReaderPromise(new ZipReader(file), size, options);
   const found: ZippedPicture[] = [];
   for await (const entry of zip.eachEntry()) {
     if (!isPictureName(entry.fileName) || !isRegularFile(entry)) continue;
@@ -110,40 +110,3 @@ async function readAt(file: FileHandle, position: number, length: number): Promi
   if (bytesRead < length) throw new DataError('lies beyond the end of the archive');
   return buffer;
 }
-
-/** Reads ahead in blocks: the list of contents is read in pieces of some bytes, more than two million of them for ImageNet. */
-class BlockReader extends RandomAccessReader {
-  private block = Buffer.alloc(0);
-  private start = 0;
-
-  constructor(private readonly fd: number) {
-    super();
-  }
-
-  override read(
-    target: Buffer,
-    offset: number,
-    length: number,
-    position: number,
-    done: (error: Error | null) => void,
-  ): void {
-    try {
-      const inBlock = position - this.start;
-      if (inBlock < 0 || inBlock + length > this.block.length) this.load(position, length);
-      if (this.block.length < length) throw new Error('the file ends too early');
-      this.block.copy(target, offset, position - this.start, position - this.start + length);
-    } catch (error) {
-      done(error instanceof Error ? error : new Error(String(error)));
-      return;
-    }
-    done(null);
-  }
-
-  private load(position: number, length: number): void {
-    const block = Buffer.alloc(Math.max(length, BLOCK_BYTES));
-    this.start = position;
-    this.block = block.subarray(0, readSync(this.fd, block, 0, block.length, position));
-  }
-}
-
-const BLOCK_BYTES = 1 << 20;

@@ -1,6 +1,7 @@
 /** Training: recipes, the loop, and what it needs of a task. */
 export type { DataPlaces } from './parts.js';
 export { Precision } from './precision.js';
+export { type GradientSum, Ranks, type RanksOptions } from './ranks.js';
 export { recipe, recipeNames } from './recipes.js';
 export { type Budgets, progressOf, scheduledSettings, type Used } from './schedule.js';
 export type { Evaluation, MicroBatch, TaskState, TrainingTask } from './task.js';
