@@ -51,6 +51,19 @@ export const CATALOGUE = {
     takes: [],
     quick: ['--length', '4096', '--rounds', '1'],
   },
+  'event-streams': {
+    question: 'What does training lose to the dashboard and to 1,000 pages that follow it? (needs no Python)',
+    minutes: 11,
+    takes: ['threads'],
+    quick: ['--clients', '10', '--rounds', '2', '--seconds', '2', '--threads', '1'],
+  },
+  'scaling-model': {
+    question:
+      'What would 8 to 1,024 processes be worth in training? A model, not a measurement (needs no Python)',
+    minutes: 1,
+    takes: [],
+    quick: ['--recipes', 'lra/listops', '--processes', '8,64'],
+  },
   'training-step': {
     question: 'How long does a training step take, beside the same model in PyTorch?',
     minutes: 40,

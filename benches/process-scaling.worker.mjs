@@ -65,5 +65,6 @@ for (let step = 0; step < WARM_UP + steps; step++) {
   if (step >= WARM_UP) times.push(performance.now() - started);
 }
 const { user, system } = process.cpuUsage(busy);
+const gradientBytes = 4 * model.parameters().reduce((sum, { numel }) => sum + numel, 0);
 joined.leave();
-process.send({ times, cpu: (user + system) / 1000 / steps }, () => process.disconnect());
+process.send({ times, cpu: (user + system) / 1000 / steps, gradientBytes }, () => process.disconnect());

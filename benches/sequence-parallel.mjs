@@ -65,7 +65,12 @@ function readSettings() {
 /** The slowest and the largest of the processes count. */
 async function measure(row, { length, threads }, folder) {
   const job = { ...CASES[row.name].job, length, threads };
-  const ranks = await runProcesses('./sequence-parallel.worker.mjs', row.processes, job, folder);
+  const ranks = await runProcesses(
+    './sequence-parallel.worker.mjs',
+    { processes: row.processes },
+    job,
+    folder,
+  );
   const most = (what) => Math.max(...ranks.map((rank) => rank[what]));
   row.forward.push(most('forward'));
   row.backward.push(most('backward'));

@@ -20,3 +20,11 @@ it('docs/limits.md agrees with the code', () => {
     expect([name, path, written]).toEqual([name, path, limit.toLocaleString('en-US')]);
   }
 });
+
+it('docs/limits.md leaves no limit of the dashboard out', () => {
+  const source = 'transformer-ls/src/dashboard/limits.ts';
+  const names = [...read(`packages/${source}`).matchAll(/^export const ([A-Z_]+) = [\d_]/gm)];
+  expect(names.length).toBeGreaterThan(10);
+  const page = read('docs/limits.md');
+  for (const [, name] of names) expect(page).toContain(`| \`${name}\` | \`${source.replace('src/', '')}\` |`);
+});

@@ -72,6 +72,26 @@ describe.skipIf(browserPath === null)(
       await lastValue('first').filter({ hasText: 'at 32' }).waitFor({ state: 'attached' });
     });
 
+    it('go on growing on a page whose events were refused at first', async () => {
+      const another = await browser.newPage();
+      let refusals = 0;
+      await another.route(/\/api\/events/, (route) => {
+        if (refusals > 0) return route.continue();
+        refusals += 1;
+        return route.fulfill({ status: 503, body: '{"error":"too many"}', contentType: 'application/json' });
+      });
+      await another.goto(dashboard.url);
+      const last = another
+        .locator('.chart table tr')
+        .filter({ has: another.getByRole('rowheader', { name: 'first', exact: true }) })
+        .locator('td');
+      await last.filter({ hasText: 'at 32' }).waitFor({ state: 'attached' });
+      append(first, [trained(33)]);
+      await last.filter({ hasText: 'at 33' }).waitFor({ state: 'attached' });
+      expect(refusals).toBe(1);
+      await another.close();
+    });
+
     it('are shown over another axis, and no longer where they are not chosen', async () => {
       await page.getByRole('combobox', { name: 'over' }).selectOption('seconds');
       await page.getByRole('figure', { name: 'bits per character over seconds' }).waitFor();

@@ -43,11 +43,8 @@ export { type Ending, type GenerateOptions, generate, type Prompt, TextStream } 
 export * from './images/index.js';
 export { type ImportedModel, type ImportRequest, importModel } from './import/import.js';
 export type { ImageSize, Said } from './import/said.js';
-export {
-  type CausalLanguageModel,
-  createLanguageModel,
-  type ForwardOptions,
-} from './models/language-model/create.js';
+export type { ForwardOptions } from './models/language-model/blocks.js';
+export { type CausalLanguageModel, createLanguageModel } from './models/language-model/create.js';
 export {
   carryMemory,
   disposeMemory,

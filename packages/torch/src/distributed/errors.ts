@@ -37,11 +37,17 @@ export function guardedExchange<T>(doing: string, seconds: number, run: () => T)
 
 const GONE =
   /closed by peer|connection reset|broken pipe|connection refused|connection was closed|failed to recv|failed to send/i;
+/** Address and port of the other end, as Gloo writes them: it tells the machine. */
+const PEER = /\[([\da-f:.]+)\]:\d+/i;
 const TIMEOUT = /time[d]? ?out/i;
 
 function explained(doing: string, seconds: number, said: string): DistributedError {
-  if (GONE.test(said))
-    return new DistributedError(`${doing}: the connection to another process broke; it has ended`, 'gone');
+  if (GONE.test(said)) {
+    const address = PEER.exec(said)?.[1];
+    const who =
+      address === undefined || address.startsWith('127.') ? 'another process' : `a process at ${address}`;
+    return new DistributedError(`${doing}: the connection to ${who} broke; it has ended`, 'gone');
+  }
   if (TIMEOUT.test(said))
     return new DistributedError(`${doing}: no answer from another process within ${seconds} s`, 'timeout');
   return new DistributedError(`${doing}: ${oneLine(said)}`, 'other');

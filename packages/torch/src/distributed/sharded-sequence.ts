@@ -131,6 +131,7 @@ export interface Extension {
  * comes to the exchange if it has used any of them: what one process may have no use for must travel with what all use.
  */
 export function extendTogether(extensions: readonly Extension[]): readonly Tensor[] {
+  if (extensions.length === 0) throw new ArgumentError('expected 1 to 4 tensors, received none');
   const { group } = extensions[0]!.sequence;
   return group.exchanging('edges of a sequence', () =>
     operator<Extend>('tls::extend_over_processes')(

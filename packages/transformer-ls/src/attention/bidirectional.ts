@@ -2,8 +2,9 @@
  * Bidirectional long-short attention (spec 2.2), fused or composed of plain operators: a segment's queries see the segment and E
  * tokens on either side of it, and R vectors per head that the whole sequence is compressed to, under one softmax.
  *
- * Shape letters: B batch, L length, D width, N heads, H = D/N, R rank, W window, E reach beyond a segment, G segments,
- * Y = W+2E keys of a segment, C compressed keys (R, and the class token's).
+ * Shape letters: B batch, L length, A tokens with those around them (all L, where the sequence is in one process), D width, N heads,
+ * H = D/N, R rank, W window, E reach beyond a segment, G segments, Y = W+2E keys of a segment, C compressed keys (R, and the class
+ * token's).
  */
 import {
   ArgumentError,
@@ -20,6 +21,7 @@ import {
   type ShardedSequence,
   type Tensor,
 } from '@transformer-ls/torch';
+import { type ClassParts, type ClassWeights, classResult, classWeights } from './class-token.js';
 import {
   asHeads,
   attentionFused,
@@ -30,7 +32,7 @@ import {
   windowAttention,
 } from './fused.js';
 import { mergeHeads, splitHeads } from './heads.js';
-import { jointSoftmax } from './joint-softmax.js';
+import { jointSoftmax, softmaxOverSequence } from './joint-softmax.js';
 import type { ObservableAttention, WeightsObserver } from './observed-weights.js';
 import { logitRows } from './projection.js';
 import { lowest } from './sequence-attention.js';
@@ -397,14 +399,6 @@ interface ClassToken {
   readonly alone: boolean;
 }
 
-interface ClassParts {
-  readonly query: Tensor;
-  /** (B, 1, D) */
-  readonly key: Tensor;
-  readonly value: Tensor;
-  readonly heads: number;
-}
-
 /** Logits (B, N*R, L) → weights (N, B, R, L) that sum to 1 over the sequence, 0 at padding. */
 function projectionWeights(
   logits: Tensor,
@@ -416,60 +410,6 @@ function projectionWeights(
   const masked = padding === null ? logits : logits.maskedFill(padding.unsqueeze(1), lowest(logits));
   const weights = sequence === null ? masked.softmax(-1) : softmaxOverSequence(masked, sequence);
   return weights.reshape([B, heads, slots / heads, L]).transpose(0, 1);
-}
-
-/** Of the own scores under a softmax over the tokens of all processes. */
-function softmaxOverSequence(scores: Tensor, sequence: ShardedSequence): Tensor {
-  const exponentials = scores.sub(sequence.largest(scores.amax([-1], true))).exp();
-  return exponentials.div(sequence.sum(exponentials.sum(-1, true)));
-}
-
-interface ClassWeights {
-  /** (N, B, 1, 1) */
-  readonly toItself: Tensor;
-  /** (N, B, 1, L) */
-  readonly toOthers: Tensor;
-}
-
-/**
- * What the class token sees: itself, and the *results* of the tokens as their keys and values (spec 2.2 step 9).
- *
- * @param tokens (N, B, L, H)
- */
-function classWeights(
-  { query, key, heads }: ClassParts,
-  tokens: Tensor,
-  padding: Tensor | null,
-  sequence: ShardedSequence | null,
-): ClassWeights {
-  const toTokens = query.matmul(tokens.transpose(-1, -2)); // (N, B, 1, L)
-  const visible =
-    padding === null ? toTokens : toTokens.maskedFill(padding.unsqueeze(1), Number.NEGATIVE_INFINITY); // itself it always sees
-  const itself = query.mul(splitHeads(key, heads)).sum(-1, true);
-  if (sequence !== null) return classWeightsOverSequence(itself, visible, sequence);
-  const [toItself, toOthers] = jointSoftmax(itself, visible);
-  return { toItself, toOthers };
-}
-
-/** The class token is in every process, and counts once. */
-function classWeightsOverSequence(itself: Tensor, others: Tensor, sequence: ShardedSequence): ClassWeights {
-  const largest = sequence.largest(itself.maximum(others.amax([-1], true)));
-  const [toItself, toOthers] = [itself.sub(largest).exp(), others.sub(largest).exp()];
-  const sum = toItself.add(sequence.sum(toOthers.sum(-1, true)));
-  return { toItself: toItself.div(sum), toOthers: toOthers.div(sum) };
-}
-
-/** tokens (N, B, L, H) → (N, B, 1, H). */
-function classResult(
-  { value, heads }: ClassParts,
-  tokens: Tensor,
-  { toItself, toOthers }: ClassWeights,
-  sequence: ShardedSequence | null,
-): Tensor {
-  const fromOthers = toOthers.matmul(tokens);
-  return toItself
-    .mul(splitHeads(value, heads))
-    .add(sequence === null ? fromOthers : sequence.sum(fromOthers));
 }
 
 /** One kernel per head along the sequence, shared by the head's components; starts at 0 (spec 2.4). */

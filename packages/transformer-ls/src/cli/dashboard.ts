@@ -1,4 +1,5 @@
 /** `transformer-ls dashboard`: runs as they train, and exported models, in a browser. */
+import { constants, setPriority } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
 import { isToken } from '../dashboard/access.js';
 import { startDashboard } from '../dashboard/server.js';
@@ -55,6 +56,7 @@ function tokenFlag(text: string): string {
 
 async function runDashboard(folder: string, flags: DashboardFlags): Promise<void> {
   const interrupt = interruptible();
+  giveWayToTraining();
   try {
     const { models, port, host, token } = flags;
     const shipped = shippedModelsFolder();
@@ -77,6 +79,15 @@ async function runDashboard(folder: string, flags: DashboardFlags): Promise<void
     process.exitCode = exitCodes.interrupted;
   } finally {
     interrupt.end();
+  }
+}
+
+/** Where there is too little of the processor for both, a run that trains comes first. Systems that do not allow it share it evenly. */
+function giveWayToTraining(): void {
+  try {
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // Nothing depends on it.
   }
 }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RENDEZVOUS_FILE } from '@transformer-ls/torch';
+import { IdleClock } from './idle-process.js';
 import type { ToWorker } from './worker-messages.js';
 
 /** How a process ended. */
@@ -13,6 +14,8 @@ export interface MemberEnd {
   readonly signal: string | null;
   /** Whether this program ended it, since another one had failed. */
   readonly wasEnded: boolean;
+  /** Whether this program ended it, since it had used no processor time for long. */
+  readonly wasIdle: boolean;
 }
 
 export interface CrewMember {
@@ -21,14 +24,19 @@ export interface CrewMember {
   readonly ended: Promise<MemberEnd>;
 }
 
-/** How long the others have to save or fail by themselves after one has failed. */
+/** How long the others have to save or fail by themselves after one has failed, and it has to end. */
 export const GRACE_SECONDS = 10;
+
+/** How often it is looked whether a process still computes. */
+const LOOK_MS = 1000;
 
 export class Crew {
   readonly members: readonly CrewMember[];
   /** Where they meet: a private folder, so no port is opened that others could reach. */
   private readonly place: string | null;
   private readonly wasEnded = new Set<number>();
+  private readonly wasIdle = new Set<number>();
+  private grace: NodeJS.Timeout | undefined;
 
   constructor(readonly size: number) {
     this.place = size === 1 ? null : mkdtempSync(join(tmpdir(), 'transformer-ls-'));
@@ -53,19 +61,38 @@ export class Crew {
     }
   }
 
-  /** Waits for all. When one has ended badly, those that are left after a while are ended too: they may wait for it. */
+  /** One has failed: those that are left after a while are ended. They may wait for it, and it may not end by itself. */
+  endSoon(): void {
+    this.grace ??= setTimeout(() => this.kill(), 1000 * GRACE_SECONDS);
+  }
+
+  /**
+   * Ends a process that has used no processor time for so long that it must be suspended or hang: what waits for another process gives
+   * up before. Returns what ends the watching.
+   */
+  endIdle(seconds: number): () => void {
+    const clock = new IdleClock();
+    const look = ({ rank, child }: CrewMember) => {
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+      if (clock.look(child.pid) * LOOK_MS < 1000 * seconds) return;
+      this.wasIdle.add(rank);
+      child.kill('SIGKILL');
+    };
+    const timer = setInterval(() => this.members.forEach(look), LOOK_MS);
+    return () => clearInterval(timer);
+  }
+
+  /** Waits for all. */
   async allEnded(): Promise<MemberEnd[]> {
-    let timer: NodeJS.Timeout | undefined;
     const watch = async ({ ended }: CrewMember) => {
       const end = await ended;
-      const isGood = end.code === 0;
-      if (!isGood) timer ??= setTimeout(() => this.kill(), 1000 * GRACE_SECONDS);
+      if (end.code !== 0) this.endSoon();
       return end;
     };
     try {
       return await Promise.all(this.members.map(watch));
     } finally {
-      clearTimeout(timer);
+      clearTimeout(this.grace);
       if (this.place !== null) rmSync(this.place, { recursive: true, force: true });
     }
   }
@@ -88,7 +115,9 @@ export class Crew {
     return new Promise((resolve, reject) => {
       child.once('error', reject);
       // 'close' comes when its last messages and lines have been read.
-      child.once('close', (code, signal) => resolve({ code, signal, wasEnded: this.wasEnded.has(rank) }));
+      child.once('close', (code, signal) =>
+        resolve({ code, signal, wasEnded: this.wasEnded.has(rank), wasIdle: this.wasIdle.has(rank) }),
+      );
     });
   }
 }

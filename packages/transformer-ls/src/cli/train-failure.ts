@@ -21,17 +21,26 @@ export interface Fault {
 }
 
 /**
- * Who is at fault: a process that died without a word; else one that failed by itself; else one that never answered while others waited
- * for it. That connections broke or answers did not come is what the others notice.
+ * Who is at fault: a process that hung; else one that died without a word; else one that failed by itself; else one that never
+ * answered while others waited for it. That connections broke or answers did not come is what the others notice.
+ *
+ * @param isOneOfSeveral whether there are others, perhaps of other machines, whose fates are not known here
  */
-export function faultOf(fates: readonly Fate[], timeoutSeconds: number): Fault | undefined {
+export function faultOf(
+  fates: readonly Fate[],
+  timeoutSeconds: number,
+  { isOneOfSeveral = fates.length > 1 }: { readonly isOneOfSeveral?: boolean } = {},
+): Fault | undefined {
   const bad = fates.filter(({ end }) => end.code !== 0);
   if (bad.length === 0) return undefined;
-  const isAlone = fates.length === 1;
+  const isAlone = !isOneOfSeveral;
   const named = (fate: Fate, what: string): Fault => {
     const who = isAlone ? 'the training process' : `rank ${fate.rank} (process ${fate.pid})`;
     return { message: `${who} ${what}`, failed: undefined };
   };
+  const idle = bad.find(({ end }) => end.wasIdle);
+  if (idle !== undefined)
+    return named(idle, `did nothing for more than ${timeoutSeconds} s, suspended or hung, and was ended`);
   const died = bad.find(({ failed, end }) => failed === undefined && !end.wasEnded);
   if (died !== undefined) return named(died, howItEnded(died.end));
   const own = bad.find(({ failed }) => failed !== undefined && failed.reason === undefined);

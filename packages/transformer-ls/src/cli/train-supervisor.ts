@@ -8,7 +8,7 @@ import type { BestEvaluation } from '../train/trainer-counters.js';
 import type { TrainingRequest } from '../train/training.js';
 import { exitCodes, UsageError } from './errors.js';
 import { createProgress, type Progress, progressMode } from './progress.js';
-import { Crew } from './train-crew.js';
+import { Crew, GRACE_SECONDS } from './train-crew.js';
 import { type Failed, type Fate, type Fault, faultOf } from './train-failure.js';
 import type { FromWorker } from './worker-messages.js';
 
@@ -78,25 +78,28 @@ export async function superviseTraining(
   for (const { rank, child } of crew.members) {
     const speaker = rank === 0 ? remembering(progress, lines) : echo(progress, rank, lines);
     child.on('message', (message: FromWorker) => {
-      if (message.type === 'failed') {
-        said.set(rank, message);
-        // Nothing has begun, and the others wait for what does not come.
-        if (message.isUsage) crew.kill(rank);
-      } else hear(message, rank === 0 ? heard : {}, speaker);
+      if (message.type !== 'failed') return hear(message, rank === 0 ? heard : {}, speaker);
+      said.set(rank, message);
+      // Where nothing has begun the others wait for what does not come.
+      if (message.isUsage) crew.kill(rank);
+      else crew.endSoon();
     });
     forwardOutput(child, speaker);
   }
   crew.tell({ type: 'begin', request, rankTimeout, sequenceParallel });
-  const ends = await crew.allEnded();
+  const isOneOfSeveral = launched !== null || processes > 1;
+  const endWatch = isOneOfSeveral ? crew.endIdle(rankTimeout + 2 * GRACE_SECONDS) : () => undefined;
+  const ends = await crew.allEnded().finally(endWatch);
   interrupts.remove();
   progress.finish();
   const fates = crew.members.map(({ rank, child }): Fate => {
-    return { rank, pid: child.pid, end: ends[rank]!, failed: said.get(rank) };
+    return { rank: launched?.rank ?? rank, pid: child.pid, end: ends[rank]!, failed: said.get(rank) };
   });
-  const fault = faultOf(fates, rankTimeout);
+  const fault = faultOf(fates, rankTimeout, { isOneOfSeveral });
   const { folder, finished } = heard;
   if (interrupts.exitCode() !== undefined) {
-    progress.message(afterInterrupt(heard, fault, resumeCommand));
+    const hung = fates.some(({ end }) => end.wasIdle);
+    progress.message(hung ? `stopped; ${fault!.message}` : afterInterrupt(heard, fault, resumeCommand));
     return { exitCode: interrupts.exitCode()!, folder, isComplete: false, hasTrained: true };
   }
   if (fault?.failed !== undefined && (processes === 1 || fault.failed.isUsage)) throw failureOf(fault.failed);

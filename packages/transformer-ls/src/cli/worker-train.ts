@@ -37,7 +37,9 @@ function joinOthers(timeoutSeconds: number, perSequence: number): Ranks {
       ]);
     return Ranks.alone;
   }
-  return Ranks.join(membership, { timeoutSeconds, signal: stopping.signal, perSequence });
+  // torchrun counts how often it has started them again.
+  const areRestarted = Number(process.env.TORCHELASTIC_RESTART_COUNT ?? 0) > 0;
+  return Ranks.join(membership, { timeoutSeconds, signal: stopping.signal, areRestarted, perSequence });
 }
 
 /** A parent that is gone hears nothing, and is no reason to fail before the run is saved. */
@@ -90,11 +92,30 @@ const NOT_THE_INPUT = ['NativeLoadError', 'DistributedError', 'Error'];
 /** How long another process may be silent where nobody says so. */
 const RANK_TIMEOUT_SECONDS = 600;
 
+/** How long to ask who else has noticed that somebody does not answer; less than is left to a process that has failed. */
+const ASK_SECONDS = 5;
+
+/** Who does not answer, as far as the others know; for a line that says what was waited for. */
+async function whoIsMissing(ranks: Ranks): Promise<string> {
+  const membership = membershipFrom();
+  if (membership?.world === 2) return `; missing: rank ${1 - membership.rank}`;
+  // They have not met yet.
+  if (ranks.share.world === 1) return '';
+  try {
+    const missing = await ranks.missing(ASK_SECONDS);
+    if (missing.length === 0) return '; all have noticed it: it was a matter of the network or of time';
+    return `; missing: rank ${missing.join(', ')}`;
+  } catch {
+    return '; nor does the store answer, which rank 0 or its launcher keeps';
+  }
+}
+
 /** Bad input shows before the first step; what goes wrong later is a failure of the training. */
 async function work(request: TrainingRequest, rankTimeout: number, sequenceParallel: number): Promise<void> {
   let training: Training | undefined;
+  let ranks = Ranks.alone;
   try {
-    const ranks = joinOthers(rankTimeout, sequenceParallel);
+    ranks = joinOthers(rankTimeout, sequenceParallel);
     training = await openTraining(request, observer, ranks);
     say({ type: 'start', info: progressInfo(training), folder: training.folder });
     const result = training.trainer.isComplete() ? null : await training.run(() => stopAsked);
@@ -105,7 +126,10 @@ async function work(request: TrainingRequest, rankTimeout: number, sequenceParal
     const { message, name } = error instanceof Error ? error : new Error(String(error));
     const isUsage = training === undefined && !NOT_THE_INPUT.includes(name);
     const reason = error instanceof DistributedError && error.reason !== 'other' ? error.reason : undefined;
-    say({ type: 'failed', message, name, isUsage, reason });
+    const failed = { type: 'failed', name, isUsage, reason } as const;
+    say({ ...failed, message });
+    // Said once more: asking may take longer than this process is given.
+    if (reason === 'timeout') say({ ...failed, message: `${message}${await whoIsMissing(ranks)}` });
     if (process.env.TLS_DEBUG) console.error(error);
     process.exitCode = 1;
   } finally {

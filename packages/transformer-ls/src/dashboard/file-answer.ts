@@ -1,7 +1,7 @@
 /** Files as answers: a piece at a time, as fast as the client takes them. */
 import { basename, extname } from 'node:path';
 import { UnreadableError } from './errors.js';
-import { openRealFile, type RealFile, realFileFacts } from './real-file.js';
+import { openRealFile, type RealFile } from './real-file.js';
 
 const PIECE_BYTES = 256 * 1024;
 
@@ -28,30 +28,46 @@ export interface ServedFile {
   readonly cacheControl: string;
 }
 
-/** @throws UnreadableError where there is none any more, Error where it holds something else */
-export async function fileAnswer(request: Request, file: ServedFile): Promise<Response> {
+/**
+ * @param cut ends the connection: what was sent of a file that can be read no further must not be taken for all of it
+ * @throws UnreadableError where there is none any more, Error where it holds something else
+ */
+export async function fileAnswer(
+  request: Request,
+  file: ServedFile,
+  cut: (error: Error) => void,
+): Promise<Response> {
   const headers = { etag: `"${file.tag}"`, 'cache-control': file.cacheControl };
   if (request.headers.get('if-none-match') === headers.etag)
     return new Response(null, { status: 304, headers });
-  const size = (await realFileFacts(file.path))?.size;
-  if (size === undefined) throw new UnreadableError(`${basename(file.path)}: is missing`);
+  const size = await sizeNow(file.path);
   if (size !== file.bytes)
     throw new Error(`expected ${file.bytes} bytes, found ${size}: the file was changed`);
   const type = TYPES[extname(file.path)] ?? 'application/octet-stream';
   const whole = { ...headers, 'content-type': type, 'content-length': String(file.bytes) };
-  return new Response(fileStream(file), { headers: whole });
+  return new Response(fileStream(file, cut), { headers: whole });
+}
+
+/** Opens it, as sending will: what cannot be sent is known before the answer begins. */
+async function sizeNow(path: string): Promise<number> {
+  const { handle, size } = await openRealFile(path);
+  await handle.close();
+  return size;
 }
 
 /** The file is opened when the first piece is asked for: an answer that nobody reads leaves nothing open. */
-function fileStream({ path, bytes }: ServedFile): ReadableStream<Uint8Array> {
+function fileStream({ path, bytes }: ServedFile, cut: (error: Error) => void): ReadableStream<Uint8Array> {
   let sent = 0;
   let file: RealFile | undefined;
+  /** The client left, maybe while a piece was read: that is no problem. */
+  let isLeft = false;
   const next = async (): Promise<Uint8Array> => {
     file ??= await openRealFile(path);
     const piece = new Uint8Array(Math.min(PIECE_BYTES, bytes - sent));
     const { bytesRead } = await file.handle.read(piece, 0, piece.length, sent);
     sent += bytesRead;
-    if (bytesRead === 0 && sent < bytes) throw new Error('the file became shorter while it was sent');
+    if (bytesRead === 0 && sent < bytes)
+      throw new UnreadableError(`${basename(path)}: became shorter while it was sent`);
     return piece.subarray(0, bytesRead);
   };
   const close = async () => file?.handle.close();
@@ -65,12 +81,16 @@ function fileStream({ path, bytes }: ServedFile): ReadableStream<Uint8Array> {
           await close();
           controller.close();
         } catch (error) {
-          // Also where the client left while a piece was read.
           await close();
-          throw error;
+          if (isLeft) return;
+          cut(error as Error);
+          controller.close();
         }
       },
-      cancel: close,
+      cancel() {
+        isLeft = true;
+        return close();
+      },
     },
     { highWaterMark: 0 },
   );

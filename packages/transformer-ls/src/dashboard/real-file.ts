@@ -3,8 +3,8 @@
  * waits on a pipe. All errors are UnreadableErrors that name the file without its folder.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, open, readdir } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { type FileHandle, lstat, open, readdir, realpath } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { errorCode } from '../run/file-system.js';
 import { UnreadableError } from './errors.js';
 
@@ -24,7 +24,12 @@ export type FileFacts = Omit<RealFile, 'handle'>;
 // Systems without these flags have no such links or pipes.
 const READ_ONLY = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
-/** Opens a regular file; the caller closes its handle. @throws UnreadableError */
+/**
+ * Opens a regular file; the caller closes its handle.
+ *
+ * @param path in a real folder: one that a link has taken the place of since it was found is not followed
+ * @throws UnreadableError
+ */
 export async function openRealFile(path: string): Promise<RealFile> {
   const handle = await open(path, READ_ONLY).catch((error: unknown) => {
     throw unreadable(path, error);
@@ -32,11 +37,20 @@ export async function openRealFile(path: string): Promise<RealFile> {
   try {
     const stats = await handle.stat();
     if (!stats.isFile()) throw new UnreadableError(`${basename(path)}: is not a file`);
+    await expectPlace(path, stats.ino);
     return { handle, ...factsOf(stats) };
   } catch (error) {
     await handle.close();
     throw unreadable(path, error);
   }
+}
+
+/** Only the last name of a path is kept from being a link when it is opened. Looking at the folder afterwards, and at what lies there, tells of the others. */
+async function expectPlace(path: string, ino: number): Promise<void> {
+  const folder = dirname(path);
+  if ((await realpath(folder)) !== folder)
+    throw new UnreadableError(`${basename(path)}: its folder ${A_LINK}`);
+  if ((await lstat(path)).ino !== ino) throw new UnreadableError(`${basename(path)}: was replaced meanwhile`);
 }
 
 /** Facts of a regular file, or undefined where there is none. @throws UnreadableError for a link or a folder */

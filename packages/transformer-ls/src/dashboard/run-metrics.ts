@@ -9,6 +9,8 @@ import { Thinned } from './thinned.js';
 const MOST_TRAINING = 4096;
 /** No run has so many evaluations and events; a file that was made to burst the page may. */
 const MOST_OTHERS = 20_000;
+/** Bytes of lines of either kind. Real records take some hundred each; those of a file that was made to burst the page may take as much as a line may. */
+const MOST_KEPT_BYTES = 8 * 1024 * 1024;
 
 /** A place in a metrics file, and which file it is. */
 export interface MetricsPlace {
@@ -27,6 +29,8 @@ interface NumberedLine {
   readonly text: string;
 }
 
+const lengthOf = ({ text }: NumberedLine) => text.length;
+
 /**
  * The evaluations and events of a metrics.jsonl, and an even sample of its records of training, in their order.
  * The file is read a piece at a time, however large it is.
@@ -35,8 +39,8 @@ interface NumberedLine {
  */
 export async function measuredRecords(path: string): Promise<MeasuredRecords> {
   if ((await realFileFacts(path)) === undefined) return { records: [], place: { offset: 0, identity: '' } };
-  const training = new Thinned<NumberedLine>(MOST_TRAINING);
-  const others = new Thinned<NumberedLine>(MOST_OTHERS);
+  const training = new Thinned<NumberedLine>(MOST_TRAINING, MOST_KEPT_BYTES, lengthOf);
+  const others = new Thinned<NumberedLine>(MOST_OTHERS, MOST_KEPT_BYTES, lengthOf);
   const follower = LineFollower.fromStart();
   const { handle, size, identity } = await openRealFile(path);
   try {

@@ -1,30 +1,26 @@
 /** The dashboard as a server: where it listens, and how much it lets others take. */
 import { realpath, stat } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
-import { closestName } from '@transformer-ls/formats';
+import { closestName, DASHBOARD_PATHS } from '@transformer-ls/formats';
 import { errorCode, nodeFileSystem } from '../run/file-system.js';
 import { accessAt, drawToken, hostText, isLoopback, isWildcard, outsideAddress } from './access.js';
 import { dashboardApp } from './app.js';
 import { DashboardError, reasonOf } from './errors.js';
-import { Places } from './event-answer.js';
+import {
+  type DashboardLimits,
+  LARGEST_HEADERS,
+  MOST_REQUESTS_OF_A_CONNECTION,
+  USUAL_LIMITS,
+} from './limits.js';
 import { ModelShelf } from './model-shelf.js';
 import { pageFiles, usualPageFolder } from './page-files.js';
-import { type LookingPace, RunCatalogue } from './run-catalogue.js';
+import { Places } from './places.js';
+import { RunCatalogue } from './run-catalogue.js';
 import { SECURITY_HEADERS } from './security-headers.js';
-
-export interface DashboardLimits extends LookingPace {
-  readonly connections: number;
-  readonly eventClients: number;
-  /** Milliseconds after which a connection ends on which nothing moves: that of a client that is gone, or that reads no more. */
-  readonly idleMs: number;
-  /** Milliseconds between two looks at the metrics of runs that are watched. */
-  readonly pollMs: number;
-  /** Milliseconds of silence after which an event stream shows that it lives; well below `idleMs`. */
-  readonly heartbeatMs: number;
-}
+import { Turnstile } from './turnstile.js';
 
 export interface DashboardOptions {
   /** Holds runs, or is one. */
@@ -53,25 +49,6 @@ export interface Dashboard {
   close(): Promise<void>;
 }
 
-const USUAL_LIMITS: DashboardLimits = {
-  connections: 128,
-  eventClients: 32,
-  idleMs: 60_000,
-  pollMs: 1000,
-  heartbeatMs: 15_000,
-  freshMs: 2000,
-  restRatio: 20,
-};
-
-const HTTP_LIMITS = {
-  maxHeaderSize: 16 * 1024,
-  headersTimeout: 10_000,
-  requestTimeout: 20_000,
-  keepAliveTimeout: 10_000,
-  connectionsCheckingInterval: 5000,
-};
-const MOST_REQUESTS_OF_A_CONNECTION = 1000;
-
 /** Answers when this resolves. @throws DashboardError in one line where it cannot start */
 export async function startDashboard(options: DashboardOptions): Promise<Dashboard> {
   const { folder, models = [], port, host, page, onProblem } = options;
@@ -81,8 +58,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
     [...models, ...(models.includes(folder) ? [] : [folder])].map(realFolder),
   );
   const files = await pageFiles(page ?? usualPageFolder());
-  const server = createServer(HTTP_LIMITS);
-  limit(server, limits);
+  const server = limitedServer(limits);
   const bound = await listen(server, port, host);
   const token = options.token ?? (isLoopback(bound.address) ? undefined : drawToken());
   const app = dashboardApp({
@@ -98,7 +74,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
     overrideGlobalObjects: false,
     errorHandler: badRequest,
   });
-  server.on('request', (request, response) => void listener(request, response));
+  server.on('request', admitting(listener, new Turnstile(limits.answers)));
   return {
     url: urlOf(host, bound.port, token),
     port: bound.port,
@@ -122,11 +98,40 @@ async function realFolder(path: string): Promise<string> {
   throw new DashboardError(`${path}: expected a folder, found a file`);
 }
 
-function limit(server: Server, { connections, idleMs }: DashboardLimits): void {
-  server.maxConnections = connections;
+function limitedServer(limits: DashboardLimits): Server {
+  const server = createServer({
+    maxHeaderSize: LARGEST_HEADERS,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: limits.checkMs,
+  });
+  server.maxConnections = limits.connections;
   server.maxRequestsPerSocket = MOST_REQUESTS_OF_A_CONNECTION;
   // Without a listener of its own Node ends a connection that is idle for so long.
-  server.timeout = idleMs;
+  server.timeout = limits.idleMs;
+  return server;
+}
+
+/** Node also takes requests of 1990, which have no version, and some of versions to come. */
+const SPOKEN_VERSIONS = ['1.1', '1.0'];
+
+/** Passes on what may be answered, when it may. What waits is bounded by the connections: each has one request at most. */
+function admitting(listener: RequestListener, answers: Turnstile): RequestListener {
+  return (request, response) => {
+    // It came before the one ahead of it was answered. No browser does so; behind an event stream it would wait for good, and its answer with it.
+    if (response.socket === null) return void request.socket.destroy();
+    if (!SPOKEN_VERSIONS.includes(request.httpVersion)) return refuse(response, 400, 'expected HTTP/1.1');
+    // Streams are counted as such: those that come back all at once must not wait behind each other, nor behind a slow client.
+    if (request.url?.split('?', 1)[0] === DASHBOARD_PATHS.events) return listener(request, response);
+    const leave = answers.enter(() => listener(request, response));
+    response.once('close', leave);
+  };
+}
+
+function refuse(response: ServerResponse, status: number, reason: string): void {
+  const headers = { ...SECURITY_HEADERS, 'content-type': 'application/json', connection: 'close' };
+  response.writeHead(status, headers).end(JSON.stringify({ error: reason }));
 }
 
 async function listen(server: Server, port: number, host: string): Promise<AddressInfo> {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { link, open, readFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { setTimeout as wait } from 'node:timers/promises';
 import { removeQuietly, temporaryPath } from './durable.js';
 import { RunFolderError } from './errors.js';
 import { errorCode, nodeFileSystem } from './file-system.js';
@@ -22,12 +23,28 @@ export interface Lock {
   release(): Promise<void>;
 }
 
+export interface Patience {
+  /** How long to wait for another process to give the lock back, or to end. */
+  readonly seconds: number;
+  /** Called once, with the line of the error that would be thrown, where there is something to wait for. */
+  readonly onWait: (line: string) => void;
+}
+
+const IMPATIENT: Patience = { seconds: 0, onWait: () => undefined };
+
+/** Between two looks at a lock that another process holds. */
+const LOOK_MS = 100;
+
 /**
  * Takes the lock file at `path`, or takes it over where its process is dead.
  *
  * Errors: RunFolderError in one line with the pid, the host and the time where another process holds it.
  */
-export async function takeLock(path: string, now: Date = new Date()): Promise<Lock> {
+export async function takeLock(
+  path: string,
+  now: Date = new Date(),
+  patience: Patience = IMPATIENT,
+): Promise<Lock> {
   const holder = {
     pid: process.pid,
     host: hostname(),
@@ -37,17 +54,42 @@ export async function takeLock(path: string, now: Date = new Date()): Promise<Lo
   const content = writeJson({ ...holder });
   const prepared = temporaryPath(path);
   await writeSynced(prepared, content);
+  const end = performance.now() + 1000 * patience.seconds;
+  let hasWaited = false;
   try {
     while (!(await linked(prepared, path))) {
       const found = await readLock(path);
       if (found === undefined) continue;
-      if (isHeld(found, path)) throw heldBy(found, path);
+      if (isHeld(found, path)) {
+        const error = heldBy(found, path);
+        if (performance.now() >= end) throw error;
+        if (!hasWaited) patience.onWait(error.message);
+        hasWaited = true;
+        await wait(LOOK_MS);
+        continue;
+      }
       if (await replaceStale(prepared, path, found)) break;
     }
   } finally {
     await removeQuietly(nodeFileSystem, prepared);
   }
   return { holder, release: () => releaseLock(path, content) };
+}
+
+/**
+ * Takes away the lock of a process of this machine that is dead; others stay. On a disk that several machines share only the one on
+ * which it ran can tell.
+ */
+export async function removeDeadLock(path: string): Promise<void> {
+  const found = await readLock(path);
+  if (found === undefined || lockStateOf(found) !== 'free') return;
+  try {
+    // Whoever takes over a dead lock gives his own back.
+    await (await takeLock(path)).release();
+  } catch (error) {
+    // Another process was faster, or it is no lock: who needs it will say so.
+    if (!(error instanceof RunFolderError)) throw error;
+  }
 }
 
 /** `elsewhere`: a process of another machine took it, and nobody here can tell whether it lives. */

@@ -42,6 +42,8 @@ export interface RunFolderOptions {
   readonly keep?: number;
   readonly fileSystem?: FileSystem;
   readonly now?: () => Date;
+  /** Seconds to wait for another process that still uses the run, but is about to end. Default 0. */
+  readonly lockPatience?: number;
 }
 
 export const CONFIG_NAME = 'config.json';
@@ -115,11 +117,14 @@ async function withLock(
   options: RunFolderOptions,
   work: (lock: Lock, fileSystem: FileSystem) => Promise<RunFolder>,
 ): Promise<RunFolder> {
-  const { fileSystem = nodeFileSystem, now = () => new Date() } = options;
+  const { fileSystem = nodeFileSystem, now = () => new Date(), lockPatience: seconds = 0 } = options;
   let lock: Lock | undefined;
   try {
     await fileSystem.makeFolder(path);
-    lock = await takeLock(join(path, LOCK_NAME), now());
+    lock = await takeLock(join(path, LOCK_NAME), now(), {
+      seconds,
+      onWait: (line) => options.onProblem(`waiting: ${line}`),
+    });
     return await work(lock, fileSystem);
   } catch (error) {
     await lock?.release();

@@ -2,6 +2,8 @@
  * The processes that train one model together, as the trainer sees them; a process alone is the same with nothing to exchange. Every
  * process must come to the same calls in the same order.
  */
+
+import { setTimeout as wait } from 'node:timers/promises';
 import { ConfigError } from '@transformer-ls/formats';
 import {
   cat,
@@ -18,9 +20,11 @@ import {
   scope,
   type Tensor,
   tensor,
+  type Work,
   zeros,
 } from '@transformer-ls/torch';
 import { type Share, WHOLE } from '../data/share.js';
+import { MANY, sumOfFew } from './sum-of-few.js';
 
 export interface RanksOptions {
   /** After how long a process that waits for another one gives up. */
@@ -31,6 +35,8 @@ export interface RanksOptions {
   readonly signal?: AbortSignal;
   /** How many neighbouring processes share every sequence, each with a stretch of it. Default 1. */
   readonly perSequence?: number;
+  /** Whether a launcher has started the processes again: those it started before may be about to end. Default false. */
+  readonly areRestarted?: boolean;
 }
 
 /** Sums gradients over the processes; see `GradientBuckets`. */
@@ -41,8 +47,16 @@ export interface GradientSum {
 
 const ALONE_SUM: GradientSum = { begin: () => undefined, finish: () => undefined };
 
-/** For what the first process does while the others wait without any hurry, such as making a corpus ready. */
-const PATIENCE_SECONDS = 7 * 24 * 3600;
+/** In place of a length: the first process is still finding out what the others wait for. */
+const STILL_AT_IT = -1;
+
+/**
+ * Bytes of gradients that Gloo sums at once. Small ones begin early; but in a ring of many each process's share of a bucket must take longer
+ * to send than a message takes anyway, which on 10 Gbit/s Ethernet are some 160 KiB.
+ */
+function bucketBytes(world: number): number {
+  return Math.max(4 * 2 ** 20, world * 160 * 2 ** 10);
+}
 
 export class Ranks {
   /** A process that trains alone. */
@@ -128,10 +142,17 @@ export class Ranks {
     return this.share.rank === 0;
   }
 
+  /** Seconds for which others that were started before may still hold what these need. */
+  get patience(): number {
+    const { areRestarted = false, timeoutSeconds = 0 } = this.joined?.options ?? {};
+    return areRestarted ? timeoutSeconds : 0;
+  }
+
   /** Sums of some numbers over all processes. */
   sum(values: readonly number[]): number[] {
     if (this.joined === null) return [...values];
     const { group } = this.joined;
+    if (this.share.world >= MANY) return sumOfFew(group, values);
     return scope(() => {
       const sums = tensor(Float64Array.from(values));
       group.allReduce(sums).wait();
@@ -249,28 +270,107 @@ export class Ranks {
     const summing = onGpu
       ? new ProcessGroup({ backend: 'nccl', store: store.under('nccl'), rank, world, timeoutSeconds })
       : group;
-    return new GradientBuckets(summing, parameters, { overlap: options.overlap ?? true });
+    const overlap = options.overlap ?? true;
+    return new GradientBuckets(
+      summing,
+      parameters,
+      onGpu ? { overlap } : { overlap, bucketBytes: bucketBytes(world) },
+    );
   }
 
   /**
-   * What the first process finds out, told to all; once for each name. The others wait as long as it takes, and hear signals
-   * meanwhile.
+   * What the first process finds out, told to all. The others wait as long as it takes, and hear signals meanwhile; it gives signs of
+   * life, so that nobody waits for one that hangs.
    */
-  async told<T>(name: string, find: () => T | Promise<T>): Promise<T> {
+  async told<T>(find: () => T | Promise<T>): Promise<T> {
     if (this.joined === null) return find();
-    const { store, options } = this.joined;
-    if (!this.isFirst) return JSON.parse(await store.waitFor(name, PATIENCE_SECONDS, options.signal)) as T;
-    const found = await find();
-    store.set(name, JSON.stringify(found));
+    if (!this.isFirst) return this.hear();
+    const { timeoutSeconds } = this.joined.options;
+    const signs: Work[] = [];
+    const sayStillAtIt = () => {
+      try {
+        signs.push(this.sayNumber(STILL_AT_IT));
+      } catch {
+        // The group is broken: what is said next will tell.
+      }
+    };
+    const timer = setInterval(sayStillAtIt, 200 * Math.min(50, timeoutSeconds));
+    let found: T;
+    try {
+      found = await find();
+    } finally {
+      clearInterval(timer);
+    }
+    const text = Buffer.from(JSON.stringify(found));
+    signs.push(this.sayNumber(text.length));
+    signs.push(scope(() => this.joined!.group.broadcast(tensor(Uint8Array.from(text)))));
+    for (const sign of signs) await this.over(sign);
     return found;
   }
 
   /** The first process does it alone, then the others do: what it makes on the disk they only read. */
-  async firstAlone<T>(name: string, action: () => Promise<T>): Promise<T> {
-    if (!this.isFirst) await this.told(name, () => null);
-    const result = await action();
-    if (this.isFirst) await this.told(name, () => null);
-    return result;
+  async firstAlone<T>(action: () => Promise<T>): Promise<T> {
+    if (!this.isFirst) {
+      await this.hear();
+      return action();
+    }
+    let result: { readonly value: T } | undefined;
+    await this.told(async () => {
+      result = { value: await action() };
+      return null;
+    });
+    return result!.value;
+  }
+
+  /** What the first process tells. */
+  private async hear<T>(): Promise<T> {
+    for (;;) {
+      const length = (await this.heard(tensor([0], { dtype: 'float64' })))[0]!;
+      if (length === STILL_AT_IT) continue;
+      const bytes = await this.heard(zeros([length], { dtype: 'uint8' }));
+      return JSON.parse(Buffer.from(bytes).toString()) as T;
+    }
+  }
+
+  private async heard(into: Tensor): Promise<ArrayLike<number>> {
+    try {
+      await this.over(this.joined!.group.broadcast(into));
+      return into.toTypedArray() as ArrayLike<number>;
+    } finally {
+      into.dispose();
+    }
+  }
+
+  private sayNumber(number: number): Work {
+    return scope(() => this.joined!.group.broadcast(tensor([number], { dtype: 'float64' })));
+  }
+
+  /** Waits for an operation without blocking. */
+  private async over(work: Work): Promise<void> {
+    for (let pause = 1; !work.isDone(); pause = Math.min(50, 2 * pause)) {
+      await wait(pause);
+      this.joined!.options.signal?.throwIfAborted();
+    }
+    work.wait();
+  }
+
+  /**
+   * After an error: who has not noticed one either within some seconds, and so is dead, hangs, is slow or cut off. Asks the store, which may
+   * not answer: without one, a call may block for minutes.
+   */
+  async missing(seconds: number): Promise<number[]> {
+    if (this.joined === null) return [];
+    const { rank, world } = this.share;
+    const store = this.joined.store.under('failed');
+    store.set(String(rank), 'noticed');
+    const end = performance.now() + 1000 * seconds;
+    for (;;) {
+      const missing = Array.from({ length: world }, (_, one) => one).filter(
+        (one) => one !== rank && store.get(String(one)) === null,
+      );
+      if (missing.length === 0 || performance.now() > end) return missing;
+      await wait(200);
+    }
   }
 
   /** Leaves when all have come to the end. Not after an error: who is gone is not waited for. */

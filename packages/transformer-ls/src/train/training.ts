@@ -12,7 +12,15 @@ import type { PrepareProgress } from '../data/prepare.js';
 import { verifyCheckpoint } from '../run/checkpoint.js';
 import { followedRun } from '../run/followed-run.js';
 import { type JsonObject, writeJson } from '../run/json.js';
-import { CONFIG_NAME, createRun, type RunFolder, readRunConfig, resumeRun } from '../run/run-folder.js';
+import { removeDeadLock } from '../run/lock.js';
+import {
+  CONFIG_NAME,
+  createRun,
+  LOCK_NAME,
+  type RunFolder,
+  readRunConfig,
+  resumeRun,
+} from '../run/run-folder.js';
 import { buildParts } from './build-parts.js';
 import { loadInitialWeights } from './initial-weights.js';
 import { withOverrides } from './overrides.js';
@@ -74,16 +82,16 @@ export async function openTraining(
   ranks: Ranks = Ranks.alone,
 ): Promise<Training> {
   // Each process has looked for a folder of its own that is free.
-  const request = await ranks.told('request', () => asked);
+  const request = await ranks.told(() => asked);
   if (request.kind === 'resume')
     return resume(request.folder, request.data, request.overrides, observer, ranks);
   const options = { ...partsOptions(observer, ranks), classesFromData: request.classesFromData };
-  const parts = await ranks.firstAlone('data', () => buildParts(request.config, request.data, options));
+  const parts = await ranks.firstAlone(() => buildParts(request.config, request.data, options));
   return closingOnError(parts, async () => {
     const { config } = parts;
     await startFromWeights(parts, observer);
     const folder = await openFolder(request.folder, config, ranks, () =>
-      createRun(request.folder, asJson(config), folderOptions(config, observer)),
+      createRun(request.folder, asJson(config), folderOptions(config, observer, ranks)),
     );
     for (const [name, text] of parts.companions) await folder.writeText(name, text);
     return assemble(parts, folder, observer, ranks);
@@ -98,7 +106,12 @@ async function openFolder(
   open: () => Promise<RunFolder>,
 ): Promise<RunFolder> {
   let opened: RunFolder | undefined;
-  const newest = await ranks.told('run', async () => {
+  if (ranks.share.world > 1) {
+    // The process that wrote before may have run, and died, on any of the machines.
+    await removeDeadLock(join(path, LOCK_NAME));
+    ranks.sum([0]);
+  }
+  const newest = await ranks.told(async () => {
     opened = await open();
     return opened.newest?.path ?? null;
   });
@@ -120,7 +133,7 @@ async function resume(
   const fixed = Object.keys(overrides).find((key) => FIXED_SETTINGS.test(key));
   if (fixed !== undefined)
     throw new ConfigError([`${fixed} cannot change in a run that is resumed; start a new run`]);
-  const parts = await ranks.firstAlone('data', async () => {
+  const parts = await ranks.firstAlone(async () => {
     const before = parseConfig(trainingSchema, await readRunConfig(path), join(path, CONFIG_NAME));
     return buildParts(withOverrides(before, overrides), data, partsOptions(observer, ranks));
   });
@@ -136,7 +149,7 @@ async function resumeWith(
 ): Promise<Training> {
   const { config } = parts;
   const folder = await openFolder(path, config, ranks, () =>
-    resumeRun(path, folderOptions(config, observer)),
+    resumeRun(path, folderOptions(config, observer, ranks)),
   );
   try {
     for (const skipped of folder.skipped)
@@ -219,8 +232,8 @@ function assemble(
   };
 }
 
-function folderOptions(config: TrainingConfig, observer: TrainingObserver) {
-  return { onProblem: observer.message, keep: config.keepCheckpoints };
+function folderOptions(config: TrainingConfig, observer: TrainingObserver, ranks: Ranks) {
+  return { onProblem: observer.message, keep: config.keepCheckpoints, lockPatience: ranks.patience };
 }
 
 function asJson(config: TrainingConfig): JsonObject {

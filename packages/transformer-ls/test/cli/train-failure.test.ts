@@ -9,7 +9,7 @@ const fate = (
 ): Fate => ({
   rank,
   pid: 100 + rank,
-  end: { code: null, signal: null, wasEnded: false, ...end },
+  end: { code: null, signal: null, wasEnded: false, wasIdle: false, ...end },
   failed:
     failed === undefined
       ? undefined
@@ -25,6 +25,8 @@ const good = (rank: number) => fate(rank, { code: 0 });
 const gone = (rank: number) => fate(rank, { code: 1 }, { reason: 'gone' });
 const waitedInVain = (rank: number) => fate(rank, { code: 1 }, { reason: 'timeout' });
 const wasEnded = (rank: number) => fate(rank, { signal: 'SIGKILL', wasEnded: true });
+
+const wasIdle = (rank: number) => fate(rank, { signal: 'SIGKILL', wasIdle: true });
 
 const cases: [what: string, fates: Fate[], message: string | undefined][] = [
   ['none', [good(0), good(1)], undefined],
@@ -44,6 +46,11 @@ const cases: [what: string, fates: Fate[], message: string | undefined][] = [
     [waitedInVain(0), waitedInVain(1), wasEnded(2)],
     'rank 2 (process 102) did not answer for 30 s and was ended',
   ],
+  [
+    'one was suspended, and its own launcher noticed',
+    [gone(0), wasIdle(1)],
+    'rank 1 (process 101) did nothing for more than 30 s, suspended or hung, and was ended',
+  ],
   ['nobody knows', [waitedInVain(0), waitedInVain(1)], 'rank 0 of 3: broken'],
   [
     'a process alone that died',
@@ -56,6 +63,13 @@ const cases: [what: string, fates: Fate[], message: string | undefined][] = [
     '3 updates in a row were not finite',
   ],
 ];
+
+it('names the rank where the others are of other machines', () => {
+  const [killed] = [fate(3, { signal: 'SIGKILL' })];
+  expect(faultOf([killed], 30, { isOneOfSeveral: true })?.message).toMatch(
+    /^rank 3 \(process 103\) was ended by SIGKILL/,
+  );
+});
 
 it.each(cases)('%s', (_, fates, message) => {
   expect(faultOf(fates, 30)?.message).toBe(message);

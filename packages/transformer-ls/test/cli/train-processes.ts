@@ -3,24 +3,42 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 
-/** A model so small that a step takes milliseconds, on text.txt in the folder. */
-export const smallTraining = [
-  ...['text/small', '--from', 'text.txt', '--data-folder', 'data', '--batch', '4', '--segment', '16'],
-  ...Object.entries({
-    'model.layers': 1,
-    'model.modelDim': 16,
-    'model.heads': 2,
-    'model.innerDim': 16,
-    'model.windowSize': 8,
-    'model.chunkSize': 4,
-    'model.memoryLength': 32,
-    'schedule.warmupSteps': 1,
-    checkpointEverySteps: 5,
-    evaluateEverySteps: 1_000_000,
-    evaluateTokens: 64,
-    threads: 1,
-  }).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
-];
+const SMALL = {
+  'model.layers': 1,
+  'model.modelDim': 16,
+  'model.heads': 2,
+  'model.innerDim': 16,
+  'model.windowSize': 8,
+  'model.chunkSize': 4,
+  'model.memoryLength': 32,
+  'schedule.warmupSteps': 1,
+  checkpointEverySteps: 5,
+  evaluateEverySteps: 1_000_000,
+  evaluateTokens: 64,
+  threads: 1,
+};
+
+/** A model so small that a step takes milliseconds, on text.txt in the folder; other settings by their names in the configuration. */
+export function smallTrainingWith(settings: Partial<Record<keyof typeof SMALL, number>> = {}): string[] {
+  const sets = Object.entries({ ...SMALL, ...settings }).flatMap(([key, value]) => [
+    '--set',
+    `${key}=${value}`,
+  ]);
+  return [
+    'text/small',
+    '--from',
+    'text.txt',
+    '--data-folder',
+    'data',
+    '--batch',
+    '4',
+    '--segment',
+    '16',
+    ...sets,
+  ];
+}
+
+export const smallTraining = smallTrainingWith();
 
 /** Rank → process id of the children of a command. */
 export function processesOf(parent: number): Map<number, number> {

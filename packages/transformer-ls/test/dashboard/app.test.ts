@@ -4,9 +4,10 @@ import type { LraTable, ModelList, RunDetails, RunList, RunMetrics } from '@tran
 import { beforeEach, describe, expect, it } from 'vitest';
 import { accessAt } from '../../src/dashboard/access.js';
 import { dashboardApp } from '../../src/dashboard/app.js';
-import { Places } from '../../src/dashboard/event-answer.js';
+import { USUAL_LIMITS } from '../../src/dashboard/limits.js';
 import { ModelShelf } from '../../src/dashboard/model-shelf.js';
 import { pageFiles } from '../../src/dashboard/page-files.js';
+import { Places } from '../../src/dashboard/places.js';
 import { RunCatalogue } from '../../src/dashboard/run-catalogue.js';
 import { scratchFolder } from '../data/scratch-folder.js';
 import { evaluated, steps, trained, write, writeModel, writePage, writeRun } from './small-runs.js';
@@ -26,7 +27,7 @@ async function appOf({ token = undefined as string | undefined, host = '127.0.0.
     page: await pageFiles(hasPage ? writePage(join(root, 'page')) : join(root, 'nothing')),
     access: accessAt(host, 4321, token),
     eventClients,
-    timing: { pollMs: 5, heartbeatMs: 1000 },
+    timing: { ...USUAL_LIMITS, pollMs: 5 },
     onProblem: (line) => problems.push(line),
   });
 }

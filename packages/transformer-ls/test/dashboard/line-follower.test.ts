@@ -74,7 +74,7 @@ describe('thinning', () => {
   it('keeps an even sample with the first and the last, whatever the length', () => {
     fc.assert(
       fc.property(fc.nat({ max: 3000 }), fc.integer({ min: 2, max: 40 }), (count, most) => {
-        const sample = new Thinned<number>(most);
+        const sample = new Thinned<number>(most, Number.POSITIVE_INFINITY, () => 1);
         for (let i = 0; i < count; i++) sample.add(i);
         const { items } = sample;
         expect(items.length).toBeLessThanOrEqual(most + 1);
@@ -85,6 +85,23 @@ describe('thinning', () => {
         const gaps = items.slice(1).map((item, i) => item - items[i]!);
         expect(new Set(gaps.slice(0, -1)).size).toBeLessThanOrEqual(1);
         expect(items.length).toBeGreaterThanOrEqual(Math.min(count, Math.floor(most / 2)));
+      }),
+    );
+  });
+
+  it('keeps what weighs no more than it may, with the first and the last', () => {
+    const weights = fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 500 });
+    fc.assert(
+      fc.property(weights, fc.integer({ min: 100, max: 2000 }), (items, heaviest) => {
+        const sample = new Thinned<{ weight: number }>(1000, heaviest, ({ weight }) => weight);
+        const all = items.map((weight) => ({ weight }));
+        for (const item of all) sample.add(item);
+        const total = sample.items.reduce((sum, { weight }) => sum + weight, 0);
+        // The last may come on top.
+        expect(total).toBeLessThanOrEqual(heaviest + 100);
+        expect(sample.items[0]).toBe(all[0]);
+        expect(sample.items.at(-1)).toBe(all.at(-1));
+        expect(new Set(sample.items).size).toBe(sample.items.length);
       }),
     );
   });

@@ -2,12 +2,29 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NewMetrics } from '@transformer-ls/formats';
 import { describe, expect, it } from 'vitest';
-import { EventFeed, placesOfFeedId } from '../../src/dashboard/event-feed.js';
-import { MetricsTail } from '../../src/dashboard/metrics-tail.js';
-import { RunCatalogue } from '../../src/dashboard/run-catalogue.js';
+import { MetricsSamples, type TailedRun } from '../../src/dashboard/metrics-samples.js';
+import { LARGEST_MESSAGE, newsAfter, type TailPlace } from '../../src/dashboard/metrics-tail.js';
 import { measuredRecords } from '../../src/dashboard/run-metrics.js';
 import { scratchFolder } from '../data/scratch-folder.js';
 import { append, evaluated, linesOf, steps, trained, write, writeRun } from './small-runs.js';
+
+/** A reader that keeps its place, as a client does. */
+class Reader {
+  private readonly samples = new MetricsSamples();
+  hasMore = false;
+
+  constructor(
+    private readonly run: TailedRun,
+    public place: TailPlace | undefined,
+  ) {}
+
+  async next(): Promise<NewMetrics | undefined> {
+    const { metrics, place, hasMore } = await newsAfter(this.run, this.place, this.samples);
+    this.place = place;
+    this.hasMore = hasMore;
+    return metrics === undefined ? undefined : (JSON.parse(metrics) as NewMetrics);
+  }
+}
 
 const stepsOf = (metrics: NewMetrics | undefined) => metrics?.records.map(({ step }) => step);
 
@@ -56,11 +73,39 @@ describe('all records of a run', () => {
   });
 });
 
+describe('a sample', () => {
+  it('of a file made of long records is as small as one of short ones', async () => {
+    const run = writeRun(join(scratchFolder(), 'a'), []);
+    const long = { type: 'event', step: 1, event: 'x', message: 'y'.repeat(60_000) } as const;
+    for (let part = 0; part < 10; part++) append(run, Array(100).fill(long));
+    append(run, [evaluated(2, 3, true)]);
+    const { records } = await measuredRecords(join(run, 'metrics.jsonl'));
+    expect(JSON.stringify(records).length).toBeLessThan(9e6);
+    expect(records.length).toBeGreaterThan(50);
+    expect(records.at(-1)).toEqual(evaluated(2, 3, true));
+  });
+
+  it('is made once for all who ask while the file stays as it is, and anew when it does not', async () => {
+    const folder = writeRun(join(scratchFolder(), 'a'), steps(1, 3));
+    const samples = new MetricsSamples();
+    const run = { id: 'a', folder };
+    const [one, two] = await Promise.all([samples.of(run), samples.of(run)]);
+    expect(one).toBe(two);
+    expect(await samples.of(run)).toBe(one);
+    append(folder, [trained(4)]);
+    expect(await samples.of(run, 1000)).toBe(one);
+    const grown = await samples.of(run);
+    expect(JSON.parse(grown.records)).toEqual(steps(1, 4));
+    replaceMetrics(folder, linesOf([...steps(1, 3), trained(5)]));
+    expect(JSON.parse((await samples.of(run, 1000)).records)).toEqual([...steps(1, 3), trained(5)]);
+  });
+});
+
 describe('the tail of a run', () => {
   it('gives new records once, and no half lines', async () => {
     const folder = writeRun(join(scratchFolder(), 'a'), steps(1, 3));
     const end = linesOf(steps(1, 3)).length;
-    const tail = new MetricsTail({ id: 'a', folder }, { offset: end, identity: undefined });
+    const tail = new Reader({ id: 'a', folder }, { offset: end, identity: undefined });
     expect(await tail.next()).toBeUndefined();
     append(folder, steps(4, 5));
     expect(await tail.next()).toEqual({ id: 'a', records: steps(4, 5) });
@@ -70,12 +115,12 @@ describe('the tail of a run', () => {
     expect(await tail.next()).toBeUndefined();
     writeFileSync(join(folder, 'metrics.jsonl'), `${line.slice(20)}nonsense\n`, { flag: 'a' });
     expect(stepsOf(await tail.next())).toEqual([6]);
-    expect(tail.place.offset).toBe(linesOf(steps(1, 6)).length + 9);
+    expect(tail.place?.offset).toBe(linesOf(steps(1, 6)).length + 9);
   });
 
   it('begins shortly before the end where nobody says from where', async () => {
     const folder = writeRun(join(scratchFolder(), 'a'), steps(1, 2000));
-    const tail = new MetricsTail({ id: 'a', folder }, undefined);
+    const tail = new Reader({ id: 'a', folder }, undefined);
     const found = stepsOf(await tail.next())!;
     expect(found.at(-1)).toBe(2000);
     expect(found.length).toBeGreaterThan(100);
@@ -85,11 +130,12 @@ describe('the tail of a run', () => {
 
   it('starts anew where a resumed run has cut the file back, or where very much is new', async () => {
     const folder = writeRun(join(scratchFolder(), 'a'), steps(1, 10));
-    const tail = new MetricsTail({ id: 'a', folder }, { offset: 0, identity: undefined });
+    const tail = new Reader({ id: 'a', folder }, { offset: 0, identity: undefined });
     expect(stepsOf(await tail.next())).toHaveLength(10);
     // Longer than before: only the file itself tells that it is another one.
     replaceMetrics(folder, linesOf([...steps(1, 6), ...steps(7, 20)]));
     expect(await tail.next()).toEqual({ id: 'a', records: steps(1, 20), anew: true });
+    expect(await tail.next()).toBeUndefined();
     writeFileSync(join(folder, 'metrics.jsonl'), linesOf(steps(1, 4)));
     expect(await tail.next()).toEqual({ id: 'a', records: steps(1, 4), anew: true });
     append(folder, steps(5, 20_000));
@@ -100,77 +146,36 @@ describe('the tail of a run', () => {
     expect(await tail.next()).toEqual({ id: 'a', records: [trained(20_001)] });
   });
 
+  it('comes in pieces of which none is large, with every record once', async () => {
+    const folder = writeRun(join(scratchFolder(), 'a'), steps(1, 3000));
+    const tail = new Reader({ id: 'a', folder }, { offset: 0, identity: undefined });
+    const found: (number | undefined)[] = [];
+    for (let pieces = 1; ; pieces++) {
+      const metrics = await tail.next();
+      expect(JSON.stringify(metrics).length).toBeLessThan(LARGEST_MESSAGE * 1.5);
+      found.push(...stepsOf(metrics)!);
+      if (tail.hasMore) continue;
+      expect(pieces).toBeGreaterThan(2);
+      break;
+    }
+    expect(found).toEqual(steps(1, 3000).map(({ step }) => step));
+  });
+
+  it('goes on behind a line that is longer than a piece', async () => {
+    const folder = writeRun(join(scratchFolder(), 'a'), []);
+    write(join(folder, 'metrics.jsonl'), `${'x'.repeat(3 * LARGEST_MESSAGE)}\n${linesOf(steps(1, 2))}`);
+    const tail = new Reader({ id: 'a', folder }, { offset: 0, identity: undefined });
+    const found = [];
+    do found.push(...((await tail.next())?.records ?? []));
+    while (tail.hasMore);
+    expect(found).toEqual(steps(1, 2));
+  });
+
   it('waits for a file that is not there yet', async () => {
     const folder = scratchFolder();
-    const tail = new MetricsTail({ id: 'a', folder }, undefined);
+    const tail = new Reader({ id: 'a', folder }, undefined);
     expect(await tail.next()).toBeUndefined();
     write(join(folder, 'metrics.jsonl'), linesOf(steps(1, 2)));
     expect(stepsOf(await tail.next())).toEqual([1, 2]);
-  });
-});
-
-describe('an event feed', () => {
-  const pace = { freshMs: 0, restRatio: 0 };
-  const timing = { pollMs: 5, heartbeatMs: 20 };
-  const parts = (text: string | undefined) =>
-    Object.fromEntries(
-      (text ?? '')
-        .trim()
-        .split('\n')
-        .map((line) => line.split(/: (.*)/s).slice(0, 2)),
-    );
-
-  it('begins with records and the list, goes on with what is new, and breathes in silence', async () => {
-    const root = scratchFolder();
-    const folder = writeRun(join(root, 'a'), steps(1, 3));
-    const feed = new EventFeed(
-      [new MetricsTail({ id: 'a', folder }, undefined)],
-      new RunCatalogue(root, pace),
-      timing,
-    );
-    expect(await feed.next()).toMatch(/^retry: \d+\n\n$/);
-    const first = parts(await feed.next());
-    expect(first.event).toBe('metrics');
-    expect(JSON.parse(first.data)).toEqual({ id: 'a', records: steps(1, 3) });
-    const list = parts(await feed.next());
-    expect(list.event).toBe('runs');
-    expect(JSON.parse(list.data).runs[0].step).toBe(3);
-    expect(await feed.next()).toBe(': still here\n\n');
-    append(folder, [trained(4)]);
-    const next = parts(await feed.next());
-    expect(JSON.parse(next.data).records).toEqual([trained(4)]);
-    const places = placesOfFeedId(next.id, 1)!;
-    const again = new MetricsTail({ id: 'a', folder }, places[0]);
-    expect(await again.next()).toBeUndefined();
-    expect(again.place).toEqual({ ...places[0] });
-    feed.end();
-    await feed.next();
-    expect(await feed.next()).toBeUndefined();
-  });
-
-  it('serves each of its runs, however busy one is', async () => {
-    const root = scratchFolder();
-    const [a, b] = ['a', 'b'].map((id) => ({ id, folder: writeRun(join(root, id), steps(1, 1)) }));
-    const tails = [a!, b!].map((run) => new MetricsTail(run, undefined));
-    const feed = new EventFeed(tails, new RunCatalogue(root, pace), timing);
-    await feed.next();
-    const seen = new Set<string>();
-    for (let step = 2; step < 4; step++) {
-      append(a!.folder, [trained(step)]);
-      append(b!.folder, [trained(step)]);
-      seen.add(JSON.parse(parts(await feed.next()).data).id);
-    }
-    expect(seen).toEqual(new Set(['a', 'b']));
-    feed.end();
-  });
-
-  it('takes back its own ids only', () => {
-    expect(placesOfFeedId('12-34,5-', 2)).toEqual([
-      { offset: 12, identity: '34' },
-      { offset: 5, identity: '' },
-    ]);
-    for (const id of ['12-34', '', '1-2,3-4,5-6', '-1-2,3-4', '1e9-2,3-4', 'a,b', '9'.repeat(20)])
-      expect(placesOfFeedId(id, 2)).toBeUndefined();
-    expect(placesOfFeedId(undefined, 0)).toEqual([]);
   });
 });

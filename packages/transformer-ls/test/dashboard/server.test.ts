@@ -1,11 +1,12 @@
 // The server on real sockets: what arrives byte for byte, and clients that behave badly.
-import { type ClientRequest, get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import type { NewMetrics, RunList } from '@transformer-ls/formats';
+import type { RunList } from '@transformer-ls/formats';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { type Dashboard, type DashboardOptions, startDashboard } from '../../src/dashboard/server.js';
 import { scratchFolder } from '../data/scratch-folder.js';
+import { EventClient } from './event-client.js';
+import { exchange } from './raw-bytes.js';
 import { append, steps, trained, write, writeModel, writePage, writeRun } from './small-runs.js';
 
 let root: string;
@@ -41,20 +42,7 @@ afterEach(async () => {
   expect(problems).toEqual([]);
 });
 
-/** Sends bytes as they are; answers with all that comes until the server closes, or `until` is in it. */
-async function raw(text: string, until = /$^/): Promise<string> {
-  const socket = connect(dashboard.port, '127.0.0.1');
-  socket.setEncoding('utf8').on('error', () => undefined);
-  socket.write(text);
-  let answer = '';
-  for await (const piece of socket) {
-    answer += piece;
-    if (until.test(answer)) break;
-  }
-  socket.destroy();
-  return answer;
-}
-
+const raw = (text: string, until?: RegExp) => exchange(dashboard.port, text, until);
 const request = (target: string, headers = '') =>
   `GET ${target} HTTP/1.1\r\nHost: 127.0.0.1:${dashboard.port}\r\n${headers}Connection: close\r\n\r\n`;
 
@@ -169,82 +157,10 @@ describe('a token', () => {
   });
 });
 
-interface ServerSentEvent {
-  readonly event: string;
-  readonly id: string;
-  readonly data: string;
-}
-
-/** A client of the event stream, as a browser reads it. */
-class EventClient {
-  private text = '';
-  private constructor(
-    private readonly sent: ClientRequest,
-    readonly response: IncomingMessage,
-  ) {
-    response.setEncoding('utf8');
-  }
-
-  static async open(query: string, headers: Record<string, string> = {}): Promise<EventClient> {
-    const url = `${dashboard.url}api/events${query}`;
-    return new Promise((resolve, reject) => {
-      const sent = get(url, { headers, agent: false }, (response) =>
-        resolve(new EventClient(sent, response)),
-      );
-      sent.on('error', reject);
-    });
-  }
-
-  /** The next event with a name; comments and waiting times are passed over. */
-  async next(): Promise<ServerSentEvent> {
-    for (;;) {
-      const end = this.text.indexOf('\n\n');
-      if (end === -1) this.text += await this.piece();
-      else {
-        const block = this.text.slice(0, end);
-        this.text = this.text.slice(end + 2);
-        const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? '';
-        if (field('event') !== '') return { event: field('event'), id: field('id'), data: field('data') };
-      }
-    }
-  }
-
-  async metrics(): Promise<NewMetrics & { lastId: string }> {
-    for (;;) {
-      const { event, id, data } = await this.next();
-      if (event === 'metrics') return { ...(JSON.parse(data) as NewMetrics), lastId: id };
-    }
-  }
-
-  /** Everything until the other side ends. */
-  async rest(): Promise<string> {
-    for (;;) {
-      const piece = await this.piece().catch(() => undefined);
-      if (piece === undefined) return this.text;
-      this.text += piece;
-    }
-  }
-
-  close(): void {
-    this.sent.destroy();
-  }
-
-  private async piece(): Promise<string> {
-    for (;;) {
-      const piece = this.response.read() as string | null;
-      if (piece !== null) return piece;
-      if (this.response.readableEnded || this.response.destroyed) throw new Error('the stream has ended');
-      await new Promise<void>((resolve) => {
-        for (const event of ['readable', 'end', 'close', 'error']) this.response.once(event, () => resolve());
-      });
-    }
-  }
-}
-
 describe('live events', () => {
   it('bring what a run writes while it trains, and the list when it changes', async () => {
     await start();
-    const client = await EventClient.open('?id=a');
+    const client = await EventClient.open(dashboard, '?id=a');
     expect(client.response.headers['content-type']).toMatch(/^text\/event-stream/);
     expect(client.response.headers['cross-origin-embedder-policy']).toBe('require-corp');
     expect((await client.metrics()).records).toEqual(steps(1, 3));
@@ -261,11 +177,11 @@ describe('live events', () => {
 
   it('go on where a client was cut off', async () => {
     await start();
-    const first = await EventClient.open('?id=a');
+    const first = await EventClient.open(dashboard, '?id=a');
     const { lastId } = await first.metrics();
     first.close();
     append(run, steps(4, 6));
-    const second = await EventClient.open('?id=a', { 'last-event-id': lastId });
+    const second = await EventClient.open(dashboard, '?id=a', { 'last-event-id': lastId });
     expect((await second.metrics()).records).toEqual(steps(4, 6));
     second.close();
   });
@@ -274,15 +190,15 @@ describe('live events', () => {
     await start();
     const { offset } = (await (await fetch(`${dashboard.url}api/metrics?id=a`)).json()) as { offset: number };
     append(run, [trained(4)]);
-    const client = await EventClient.open(`?id=a&from=${offset}`);
+    const client = await EventClient.open(dashboard, `?id=a&from=${offset}`);
     expect((await client.metrics()).records).toEqual([trained(4)]);
     client.close();
   });
 
   it('are refused to more clients than there may be, until one leaves', async () => {
     await start({ limits: { eventClients: 2 } });
-    const clients = [await EventClient.open('?id=a'), await EventClient.open('')];
-    const third = await EventClient.open('?id=a');
+    const clients = [await EventClient.open(dashboard, '?id=a'), await EventClient.open(dashboard, '')];
+    const third = await EventClient.open(dashboard, '?id=a');
     expect(third.response.statusCode).toBe(503);
     expect(JSON.parse(await third.rest())).toEqual({
       error: expect.stringMatching(/^too many pages are open.*$/),
@@ -292,7 +208,7 @@ describe('live events', () => {
     clients[0]!.close();
     let status: number | undefined;
     while (status !== 200) {
-      const next = await EventClient.open('?id=a');
+      const next = await EventClient.open(dashboard, '?id=a');
       status = next.response.statusCode;
       next.close();
     }
@@ -310,7 +226,7 @@ describe('live events', () => {
     });
     // More than the system's buffers take: the server has to wait for this client, and gives it up.
     const isGone = async () => {
-      const other = await EventClient.open('?id=a');
+      const other = await EventClient.open(dashboard, '?id=a');
       const { statusCode } = other.response;
       other.close();
       return statusCode === 200;
@@ -327,7 +243,7 @@ describe('live events', () => {
 
   it('end at once when the server does', async () => {
     await start();
-    const client = await EventClient.open('?id=a');
+    const client = await EventClient.open(dashboard, '?id=a');
     await client.metrics();
     await dashboard.close();
     await client.rest();

@@ -1,4 +1,7 @@
 // Sequences spread over processes: results, gradients and memories are those of one process.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   type ClassifierConfig,
   classifierSchema,
@@ -6,8 +9,17 @@ import {
   languageModelSchema,
   parseConfig,
 } from '@transformer-ls/formats';
-import { distributedBackends, stretchesOf } from '@transformer-ls/torch';
-import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  distributedBackends,
+  extendTogether,
+  ProcessGroup,
+  rand,
+  ShardedSequence,
+  Store,
+  scope,
+  stretchesOf,
+} from '@transformer-ls/torch';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startRanks } from '../../../torch/test/programs/ranks.js';
 import { scratchFolder } from '../data/scratch-folder.js';
 import { programFolder } from '../train/parallel-program.js';
@@ -137,5 +149,58 @@ describe('stretches', () => {
     expect(() => stretchesOf(7, 2, 4)).toThrow(
       'a sequence of 7 tokens cannot be spread over 2 processes: each needs at least 4 of them',
     );
+  });
+});
+
+describe.skipIf(!distributedBackends().gloo)('a sequence of one process', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sharded-'));
+  const store = Store.inFile(join(folder, 'store'), 1, 60);
+  const options = {
+    backend: 'gloo',
+    store,
+    rank: 0,
+    world: 1,
+    timeoutSeconds: 60,
+    address: '127.0.0.1',
+  } as const;
+  const group = new ProcessGroup(options);
+  const sequence = new ShardedSequence(group, [8]);
+  afterAll(() => {
+    group.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const x = () => rand([2, 8, 3], { dtype: 'float64' });
+
+  it('is what it is without others', () => {
+    scope(() => {
+      const own = x();
+      expect(sequence.extend(own, 4, 4).toTypedArray()).toEqual(own.toTypedArray());
+      expect(sequence.sum(own).toTypedArray()).toEqual(own.toTypedArray());
+      expect(sequence.largest(own).requiresGrad).toBe(false);
+      expect([sequence.start, sequence.own, sequence.total]).toEqual([0, 8, 8]);
+      expect(sequence.per(4, 3).lengths).toEqual([6]);
+    });
+  });
+
+  it.each([
+    [() => new ShardedSequence(group, [4, 4]), 'expected the lengths of 1 processes, received 2 numbers'],
+    [
+      () => new ShardedSequence(group, [1.5]),
+      'expected lengths that are whole numbers of at least 0, received 1.5',
+    ],
+    [() => sequence.per(3, 1), 'expected stretches of whole chunks of 3 tokens, received one of 8'],
+    [
+      () => sequence.extend(x().narrow(1, 0, 7), 1, 1),
+      'expected 8 rows along axis 1, received shape [2, 7, 3]',
+    ],
+    [() => sequence.extend(x(), -1, 0), 'expected rows before and after of at least 0, received -1 and 0'],
+    [
+      () => extendTogether(Array.from({ length: 5 }, () => ({ sequence, x: x(), before: 1, after: 1 }))),
+      'expected 1 to 4 tensors with rows before and after each, received 5',
+    ],
+    [() => extendTogether([]), 'expected 1 to 4 tensors, received none'],
+    [() => stretchesOf(8, 0, 1), 'world: expected a whole number of at least 1, received 0'],
+  ])('refuses in one line what it cannot do: %#', (action, message) => {
+    expect(() => scope((): unknown => action())).toThrow(message);
   });
 });

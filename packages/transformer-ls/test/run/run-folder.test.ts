@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { formatMetricsLine, type TrainRecord } from '@transformer-ls/formats';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { takeLock } from '../../src/run/lock.js';
+import { removeDeadLock, takeLock } from '../../src/run/lock.js';
 import { createRun, readRunConfig, resumeRun } from '../../src/run/run-folder.js';
 import { contentOfStep } from './content-of-step.mjs';
 import { transpileRunSources } from './transpiled-sources.js';
@@ -222,6 +222,38 @@ describe('the lock', () => {
       );
     }
     expect(readdirSync(base)).toEqual(['lock']);
+  });
+
+  it('is waited for where its process is about to end, and that is said once', async () => {
+    const lock = join(base, 'lock');
+    const before = await takeLock(lock);
+    const lines: string[] = [];
+    let released: Promise<void> | undefined;
+    const onWait = (line: string) => {
+      lines.push(line);
+      released = before.release();
+    };
+    const after = await takeLock(lock, new Date(), { seconds: 3600, onWait });
+    await released;
+    expect(lines).toEqual([
+      expect.stringMatching(
+        new RegExp(`^${lock}: process ${process.pid} has been using this run since .*Z$`),
+      ),
+    ]);
+    expect(JSON.parse(readFileSync(lock, 'utf8'))).toEqual(after.holder);
+  });
+
+  it('of a dead process of this machine goes where many look at once; all others stay', async () => {
+    const lock = join(base, 'lock');
+    writeFileSync(lock, lockOf({ pid: await deadPid() }));
+    await Promise.all(Array.from({ length: 8 }, () => removeDeadLock(lock)));
+    expect(readdirSync(base)).toEqual([]);
+    await removeDeadLock(lock);
+    for (const content of [lockOf({}), lockOf({ host: 'elsewhere', pid: await deadPid() }), 'no lock']) {
+      writeFileSync(lock, content);
+      await removeDeadLock(lock);
+      expect(readFileSync(lock, 'utf8')).toBe(content);
+    }
   });
 
   it('is not given back by someone who has lost it', async () => {

@@ -47,7 +47,7 @@ describe('what is whose', () => {
   });
 
   it('a batch that cannot be divided is refused in one line', () => {
-    const of = (world: number) => ({ share: { rank: 0, world } }) as Ranks;
+    const of = (world: number, perSequence = 1) => ({ rowShare: { rank: 0, world }, perSequence }) as Ranks;
     const config = smallConfig({ batchSize: 8 });
     refuseUnequalShares(config, of(4));
     expect(() => refuseUnequalShares(config, of(3))).toThrow(
@@ -58,6 +58,9 @@ describe('what is whose', () => {
       'batchSize: pictures are mixed in pairs, and 6 cannot be divided among 2 processes in pairs; take a multiple of 4',
     );
     refuseUnequalShares(pictures, Ranks.alone);
+    expect(() => refuseUnequalShares(pictures, of(1, 2))).toThrow(
+      '--sequence-parallel: pictures are not spread over processes; leave it out',
+    );
   });
 });
 

@@ -12,11 +12,15 @@ export interface LiveRuns {
   readonly problem: string | undefined;
 }
 
+/** After how long a page asks again for events that the server has refused it, since too many pages have them. */
+const ASK_AGAIN_MS = 5000;
+
 /** @param chosen ids of runs whose records are wanted */
 export function useRuns(chosen: readonly string[]): LiveRuns {
   const [list, setList] = useState<RunList>();
   const [records, setRecords] = useState<Records>(new Map());
   const [problem, setProblem] = useState<string>();
+  const [refusals, setRefusals] = useState(0);
   const take = (next: RunList) => setList((before) => inPlace(next, before));
   const fail = (error: unknown) => setProblem(messageOf(error));
   useEffect(() => {
@@ -36,10 +40,16 @@ export function useRuns(chosen: readonly string[]): LiveRuns {
         const { id, records: more, anew } = JSON.parse(data) as NewMetrics;
         change(id, (before) => (anew ? more : inOrder([...before, ...more])));
       });
+      events.addEventListener('error', () => {
+        // A stream that broke comes back by itself; one that was refused does not.
+        if (events.readyState !== EventSource.CLOSED) return;
+        const timer = setTimeout(() => setRefusals((count) => count + 1), ASK_AGAIN_MS);
+        stop.signal.addEventListener('abort', () => clearTimeout(timer));
+      });
       events.addEventListener('runs', ({ data }) => take(JSON.parse(data) as RunList));
     }, fail);
     return () => stop.abort();
-  }, [key]);
+  }, [key, refusals]);
   return { list, records, problem };
 }
 

@@ -1,4 +1,4 @@
-/** What the two forms of the model share: the feed-forward part and the published initialisation. */
+/** What the two forms of the model share: how they are run, the feed-forward part, the start of weights. */
 
 import type { LanguageModelConfig } from '@transformer-ls/formats';
 import {
@@ -11,9 +11,15 @@ import {
   Linear,
   Module,
   noGrad,
+  type ShardedSequence,
   scope,
   type Tensor,
 } from '@transformer-ls/torch';
+
+export interface ForwardOptions {
+  /** Of which the ids are this process's stretch, whole chunks; the memory is of what came before the whole. Consistent form only. */
+  readonly sequence?: ShardedSequence | undefined;
+}
 
 /** A way to run blocks one after the other: what the last one gives, and what each gives beside (its layer's memory). */
 export type RunBlocks = <Extra>(

@@ -1,15 +1,10 @@
 /** Making a language model of either mode. */
 import type { LanguageModelConfig } from '@transformer-ls/formats';
-import type { Module, ShardedSequence, Tensor } from '@transformer-ls/torch';
-import type { RunBlocks } from './blocks.js';
+import type { Module, Tensor } from '@transformer-ls/torch';
+import type { ForwardOptions, RunBlocks } from './blocks.js';
 import type { Memory } from './memory.js';
 import { LanguageModel } from './model.js';
 import { ReferenceLanguageModel } from './reference-model.js';
-
-export interface ForwardOptions {
-  /** Of which the ids are this process's stretch, whole chunks; the memory is of what came before the whole. Consistent form only. */
-  readonly sequence?: ShardedSequence | undefined;
-}
 
 /** What training, evaluation and generation need of a causal language model. */
 export interface CausalLanguageModel extends Module {

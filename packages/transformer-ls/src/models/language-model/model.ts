@@ -20,8 +20,14 @@ import {
 } from '@transformer-ls/torch';
 import { CausalAttention, type CausalMemory, type PositionKeys } from '../../attention/causal.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../attention/positions.js';
-import { consistentStart, FeedForward, initialize, type RunBlocks, runInTurn } from './blocks.js';
-import type { ForwardOptions } from './create.js';
+import {
+  consistentStart,
+  FeedForward,
+  type ForwardOptions,
+  initialize,
+  type RunBlocks,
+  runInTurn,
+} from './blocks.js';
 import type { Memory } from './memory.js';
 
 export interface LanguageModelForward extends ForwardOptions {

@@ -21,8 +21,14 @@ import {
 } from '@transformer-ls/torch';
 import { type ChunkMask, causalMaskFor, ReferenceCausalAttention } from '../../attention/causal-reference.js';
 import { descendingDistances, sinusoidFrequencies, sinusoids } from '../../attention/positions.js';
-import { FeedForward, initialize, publishedStart, type RunBlocks, runInTurn } from './blocks.js';
-import type { ForwardOptions } from './create.js';
+import {
+  FeedForward,
+  type ForwardOptions,
+  initialize,
+  publishedStart,
+  type RunBlocks,
+  runInTurn,
+} from './blocks.js';
 import type { Memory } from './memory.js';
 
 /** The last M inputs of each layer, (B, M, D), un-normalised. */
