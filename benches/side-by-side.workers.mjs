@@ -4,15 +4,21 @@ import { readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { buildRoot, readStamp, stampPath } from '../packages/torch/scripts/toolchain.mjs';
+import { buildRoot, readStamp, sourceHash, stampPath } from '../packages/torch/scripts/toolchain.mjs';
 
 const nearby = (file) => fileURLToPath(new URL(file, import.meta.url));
 
-/** One for each libtorch that a bridge is built for. */
+/** One for each libtorch that a bridge is built for; those that were built from other sources are left out. */
 export function ourVariants(file, job) {
   const keys = readdirSync(buildRoot).filter((name) => name.startsWith('torch-'));
   const stamps = keys.map((key) => readStamp(stampPath(key))).filter((stamp) => stamp !== null);
-  return stamps.map(({ libtorch }) => ({
+  const hash = sourceHash();
+  const current = stamps.filter((stamp) => stamp.sourceHash === hash);
+  for (const { libtorch } of stamps.filter((stamp) => stamp.sourceHash !== hash))
+    console.error(
+      `left out: libtorch ${libtorch.version}, whose bridge was built from other sources; npm run setup builds it anew`,
+    );
+  return current.map(({ libtorch }) => ({
     name: `ours, libtorch ${libtorch.version} (${libtorch.python === null ? libtorch.origin : "Python's"})`,
     ours: true,
     version: libtorch.version,

@@ -51,3 +51,15 @@ export async function ended(child: ChildProcess): Promise<Ended> {
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   return { code, ...text };
 }
+
+/** Waits until a training has printed the JSON record of a step, or has ended. */
+export async function untilItTrains(child: ChildProcess): Promise<void> {
+  await new Promise<void>((resolve) => {
+    let text = '';
+    child.stdout!.on('data', (part) => {
+      text += String(part);
+      if (text.includes('"type":"train"')) resolve();
+    });
+    child.once('close', () => resolve());
+  });
+}

@@ -1,24 +1,25 @@
 // Several processes that hang, and torchrun when one is killed: long, since somebody has to wait in vain.
 import { spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { distributedBackends } from '@transformer-ls/torch';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { GRACE_SECONDS } from '../../src/cli/train-crew.js';
-import { syntheticBytes } from '../../src/data/synthetic.js';
-import { ended, type Program, program } from './program.js';
+import { ended, type Program } from './program.js';
 import { descendants } from './random-kills.js';
-import { cannotRunTorchrun, processesOf, smallTraining, torchrun } from './train-processes.js';
+import {
+  cannotRunTorchrun,
+  processesOf,
+  programWithText,
+  smallTraining,
+  torchrun,
+} from './train-processes.js';
 
 let cli: Program;
 beforeAll(() => {
-  cli = program();
-  writeFileSync(
-    join(cli.folder, 'text.txt'),
-    syntheticBytes('pattern', { bytes: 30_000, seed: 1, distance: 100 }),
-  );
+  cli = programWithText();
 });
 afterAll(() => cli.remove());
 

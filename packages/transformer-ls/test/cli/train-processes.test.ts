@@ -1,37 +1,26 @@
 // `train --processes N`, and the same under torchrun: what a user sees, and what is left when one of the processes is gone.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { distributedBackends } from '@transformer-ls/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { syntheticBytes } from '../../src/data/synthetic.js';
-import { ended, type Program, program } from './program.js';
-import { cannotRunTorchrun, processesOf, smallTraining, torchrun } from './train-processes.js';
+import { ended, type Program, untilItTrains } from './program.js';
+import {
+  cannotRunTorchrun,
+  processesOf,
+  programWithText,
+  smallTraining,
+  torchrun,
+} from './train-processes.js';
 
 let cli: Program;
 beforeAll(() => {
-  cli = program();
-  writeFileSync(
-    join(cli.folder, 'text.txt'),
-    syntheticBytes('pattern', { bytes: 30_000, seed: 1, distance: 100 }),
-  );
+  cli = programWithText();
 });
 afterAll(() => cli.remove());
 
 const start = (...args: string[]) => cli.start(['train', ...args]);
-
-/** Waits for the first step. */
-async function untilItTrains(child: ChildProcess): Promise<{ readonly end: ReturnType<typeof ended> }> {
-  const end = ended(child);
-  await new Promise<void>((resolve) => {
-    child.stdout!.on('data', (text) => {
-      if (String(text).includes('"type":"train"')) resolve();
-    });
-    child.once('close', () => resolve());
-  });
-  return { end };
-}
 
 const inFolder = (...path: string[]) => join(cli.folder, ...path);
 
@@ -88,13 +77,14 @@ describe.skipIf(!distributedBackends().gloo)('train --processes', () => {
       'killed',
       '--json',
     );
-    const result = await untilItTrains(child);
+    const end = ended(child);
+    await untilItTrains(child);
     const pids = processesOf(child.pid!);
     expect([...pids.keys()].sort()).toEqual([0, 1]);
     await wait(Math.random() * 500);
     const started = performance.now();
     process.kill(pids.get(rank)!, 'SIGKILL');
-    const { code, error } = await result.end;
+    const { code, error } = await end;
     expect(code).toBe(1);
     expect(error).toMatch(
       new RegExp(
@@ -119,10 +109,11 @@ describe.skipIf(!distributedBackends().gloo)('train --processes', () => {
       'stopped',
       '--json',
     );
-    const result = await untilItTrains(child);
+    const end = ended(child);
+    await untilItTrains(child);
     const pids = processesOf(child.pid!);
     child.kill('SIGINT');
-    const { code, out } = await result.end;
+    const { code, out } = await end;
     expect(code).toBe(130);
     expect(out).toMatch(
       /stopped, saved step [\d,]+; continue with: npx transformer-ls train --resume stopped --data-folder data --processes 2 --json/,

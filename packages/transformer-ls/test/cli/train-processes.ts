@@ -1,7 +1,17 @@
 // Trainings of several processes, and what tests ask about them.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
+import { syntheticBytes } from '../../src/data/synthetic.js';
+import { type Program, program } from './program.js';
+
+/** The program in a folder with text.txt. */
+export function programWithText(): Program {
+  const cli = program();
+  const text = syntheticBytes('pattern', { bytes: 30_000, seed: 1, distance: 100 });
+  writeFileSync(join(cli.folder, 'text.txt'), text);
+  return cli;
+}
 
 const SMALL = {
   'model.layers': 1,

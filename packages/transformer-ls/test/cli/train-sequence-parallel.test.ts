@@ -1,19 +1,14 @@
 // `train --sequence-parallel N`: what a user sees, and what is left when one of the processes of a sequence is gone.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { distributedBackends } from '@transformer-ls/torch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { syntheticBytes } from '../../src/data/synthetic.js';
-import { ended, type Program, program } from './program.js';
-import { processesOf, smallTraining } from './train-processes.js';
+import { ended, type Program, untilItTrains } from './program.js';
+import { processesOf, programWithText, smallTraining } from './train-processes.js';
 
 let cli: Program;
 beforeAll(() => {
-  cli = program();
-  writeFileSync(
-    join(cli.folder, 'text.txt'),
-    syntheticBytes('pattern', { bytes: 30_000, seed: 1, distance: 100 }),
-  );
+  cli = programWithText();
 });
 afterAll(() => cli.remove());
 
@@ -97,12 +92,7 @@ describe.skipIf(!distributedBackends().gloo)('train --sequence-parallel', () => 
     ];
     const child = cli.start(['train', ...args]);
     const end = ended(child);
-    await new Promise<void>((resolve) => {
-      child.stdout!.on('data', (text) => {
-        if (String(text).includes('"type":"train"')) resolve();
-      });
-      child.once('close', () => resolve());
-    });
+    await untilItTrains(child);
     const pids = processesOf(child.pid!);
     process.kill(pids.get(1)!, 'SIGKILL');
     const { code, error } = await end;

@@ -16,7 +16,7 @@ import { duration } from '../../src/cli/train.js';
 import { trainingRequest } from '../../src/cli/train-request.js';
 import { syntheticBytes } from '../../src/data/synthetic.js';
 import { transpileProgram } from '../train/transpiled-program.js';
-import { ended } from './program.js';
+import { ended, untilItTrains } from './program.js';
 
 describe('flags', () => {
   const configOf = (name: string, flags: object) => {
@@ -209,18 +209,6 @@ describe('the command', () => {
     spawn(process.execPath, [main, 'train', ...args], { cwd: scratch });
 
   const run = (...args: string[]) => ended(start(args));
-
-  /** Waits until the program has printed a record of a step. */
-  async function untilItTrains(child: ChildProcess): Promise<void> {
-    await new Promise<void>((resolve) => {
-      let text = '';
-      child.stdout!.on('data', (part: Buffer) => {
-        text += part.toString();
-        if (text.includes('"type":"train"')) resolve();
-      });
-      child.once('close', () => resolve());
-    });
-  }
 
   it('trains, leaves pictures and results, is complete when asked again, and goes on with more', async () => {
     const first = await run(...small, '--out', 'first', '--steps', '6');
