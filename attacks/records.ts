@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { encodeOnnx, type OnnxGraph, type OnnxTensor } from '../packages/formats/src/onnx/index.js';
 import { writeManifest } from '../packages/transformer-ls/src/run/manifest.js';
 import { type Attack, file } from './attack.js';
+import { languageModel } from './sound-model.js';
 import { configured } from './weights.js';
 
 const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex');
@@ -22,19 +23,6 @@ const checkpoint = (name: string, tries: string, refusal: RegExp, manifest: () =
 
 const files = (names: readonly string[], entry = digest) =>
   writeManifest({ step: 1, files: new Map(names.map((name) => [name, entry])) });
-
-const languageModel = {
-  kind: 'language-model',
-  vocabularySize: 256,
-  layers: 1,
-  modelDim: 4,
-  heads: 1,
-  innerDim: 4,
-  windowSize: 4,
-  chunkSize: 4,
-  projectionRank: 0,
-  memoryLength: 4,
-};
 
 /** A weight that lies in another file. */
 const weightIn = (location: string): OnnxTensor => ({

@@ -2,6 +2,7 @@
 import { encodeSafetensors, type TensorEntry } from '../packages/formats/src/index.js';
 import { fileOf } from '../packages/formats/test/safetensors-cases.js';
 import { type Attack, file } from './attack.js';
+import { languageModel } from './sound-model.js';
 
 const header = (
   name: string,
@@ -42,18 +43,6 @@ export function configured(
   return encodeSafetensors(new Map(Object.entries(tensors)), { model: text });
 }
 
-const languageModel = {
-  kind: 'language-model',
-  vocabularySize: 256,
-  layers: 1,
-  modelDim: 4,
-  heads: 1,
-  innerDim: 4,
-  windowSize: 4,
-  chunkSize: 4,
-  projectionRank: 0,
-  memoryLength: 4,
-};
 const languageWeights = {
   'in_emb.weight': zeros(256, 4),
   'layers.0.attn.proj_query.weight': zeros(4, 4),

@@ -27,6 +27,22 @@ async function heldBytes(): Promise<number> {
   return heapUsed + external;
 }
 
+const LARGE = 60_000_000;
+
+/** A model `m` with weights of that many bytes, all zeros. Returns their path. */
+function writeLargeModel({ root }: Served): string {
+  const model = join(root, 'models', 'm');
+  const weights = join(model, 'weights.bin');
+  writeModel(model, 'm', {
+    files: [{ name: 'weights.bin', bytes: LARGE, sha256: '0'.repeat(64) }],
+    step: null,
+    block: 'weights.bin',
+  });
+  write(weights, '');
+  truncateSync(weights, LARGE);
+  return weights;
+}
+
 /** Says so much and then nothing more; reads nothing. */
 async function standing(server: Served, text: string): Promise<Socket> {
   const socket = await connected(server.port);
@@ -102,15 +118,7 @@ describe('a connection on which no request comes', () => {
 describe('a client that takes nothing', () => {
   it('of a file holds one piece of it, and its place for a limited time', async () => {
     const server = await served({ answers: 3, idleMs: 1000 });
-    const model = join(server.root, 'models', 'm');
-    const bytes = 60_000_000;
-    writeModel(model, 'm', {
-      files: [{ name: 'weights.bin', bytes, sha256: '0'.repeat(64) }],
-      step: null,
-      block: 'weights.bin',
-    });
-    write(join(model, 'weights.bin'), '');
-    truncateSync(join(model, 'weights.bin'), bytes);
+    writeLargeModel(server);
     const before = await heldBytes();
     for (let i = 0; i < 30; i++)
       await standing(server, `GET /models/m/weights.bin HTTP/1.1\r\n${server.host}\r\n`);
@@ -210,20 +218,12 @@ describe('a client that vanishes without a word', () => {
 describe('a file that becomes shorter while it is sent', () => {
   it('ends the connection, and is told of in one line', async () => {
     const server = await served();
-    const model = join(server.root, 'models', 'm');
-    const bytes = 60_000_000;
-    writeModel(model, 'm', {
-      files: [{ name: 'weights.bin', bytes, sha256: '0'.repeat(64) }],
-      step: null,
-      block: 'weights.bin',
-    });
-    write(join(model, 'weights.bin'), '');
-    truncateSync(join(model, 'weights.bin'), bytes);
+    const weights = writeLargeModel(server);
     const ask = `GET /models/m/weights.bin HTTP/1.1\r\n${server.host}\r\n`;
     const socket = await standingAnswered(server, ask);
-    truncateSync(join(model, 'weights.bin'), 1000);
+    truncateSync(weights, 1000);
     const answer = await answerOn(socket);
-    expect(answer.length).toBeLessThan(bytes);
+    expect(answer.length).toBeLessThan(LARGE);
     expect(answer).toMatch(/^HTTP\/1.1 200 /);
     expect(answer.slice(-1000)).not.toContain('rror');
     expect(server.problems.splice(0)).toEqual([
